@@ -1,1 +1,50 @@
-"""."""
+"""The artifact on disk: a self-contained folder that one half of qasr writes and the other half runs."""
+
+from __future__ import annotations
+
+from .errors import (
+    ArtifactChangedError,
+    ArtifactError,
+    ArtifactExistsError,
+    ArtifactNotFoundError,
+    ManifestError,
+)
+from .folder import Artifact, Staging, create, read
+from .hashing import sha256_of_file
+from .manifest import (
+    MANIFEST_NAME,
+    SCHEMA_VERSION,
+    Calibration,
+    Fidelity,
+    FileEntry,
+    InputLimits,
+    LevelVocabulary,
+    Manifest,
+    Parity,
+    Precision,
+    Source,
+)
+
+__all__ = [
+    "MANIFEST_NAME",
+    "SCHEMA_VERSION",
+    "Artifact",
+    "ArtifactChangedError",
+    "ArtifactError",
+    "ArtifactExistsError",
+    "ArtifactNotFoundError",
+    "Calibration",
+    "Fidelity",
+    "FileEntry",
+    "InputLimits",
+    "LevelVocabulary",
+    "Manifest",
+    "ManifestError",
+    "Parity",
+    "Precision",
+    "Source",
+    "Staging",
+    "create",
+    "read",
+    "sha256_of_file",
+]
