@@ -1,1 +1,19 @@
-"""."""
+"""Checkpoints, and the exact rewrites that make them deployable."""
+
+from __future__ import annotations
+
+from .checkpoint import RANDOM_FULL, REFERENCE, Checkpoint, open_checkpoint
+from .deployable import DeployableCTC, deployable
+from .errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
+
+__all__ = [
+    "RANDOM_FULL",
+    "REFERENCE",
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointNotFoundError",
+    "DeployableCTC",
+    "UnsupportedModelError",
+    "deployable",
+    "open_checkpoint",
+]

@@ -1,1 +1,30 @@
-"""."""
+"""Techniques: a deployable model in, the same model with layers that carry quantization schemes out."""
+
+from __future__ import annotations
+
+from .dynamic import dynamic
+from .linear import DynamicLinear, Quantized, StaticLinear
+from .scheme import ActivationScheme, Scheme, WeightScheme
+from .static import OBSERVERS, static
+from .technique import CalibrationSet, Options, QuantizationError, Technique
+
+TECHNIQUES: dict[str, Technique] = {"dynamic": dynamic, "static": static}
+"""The table of techniques, by the name that ``--method`` takes."""
+
+NEED_CALIBRATION = frozenset({"static"})
+
+__all__ = [
+    "NEED_CALIBRATION",
+    "OBSERVERS",
+    "TECHNIQUES",
+    "ActivationScheme",
+    "CalibrationSet",
+    "DynamicLinear",
+    "Options",
+    "QuantizationError",
+    "Quantized",
+    "Scheme",
+    "StaticLinear",
+    "Technique",
+    "WeightScheme",
+]

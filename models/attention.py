@@ -1,0 +1,71 @@
+"""Self-attention with Shaw's relative keys, without a T × T × d tensor and with one projection for q, k and v.
+
+Source of the stock computation: transformers ``Wav2Vec2BertSelfAttention``; Shaw et al. 2018, arXiv:1803.02155.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def relative_index(frames: int | torch.SymInt, left: int, right: int, device: torch.device) -> Tensor:
+    """Row of the distance table for every (query, key) pair: clamp(j − i, −left, right) + left, (T, T) int64."""
+    positions = torch.arange(frames, device=device)
+    return torch.clamp(positions[None, :] - positions[:, None], -left, right) + left
+
+
+def key_mask(lengths: Tensor, frames: int | torch.SymInt, dtype: torch.dtype) -> Tensor:
+    """Additive mask (B, 1, 1, T): 0 on valid keys, the lowest finite value of ``dtype`` on padding."""
+    valid = torch.arange(frames, device=lengths.device)[None, :] < lengths[:, None]
+    lowest = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=lengths.device)
+    return torch.where(valid, torch.zeros_like(lowest), lowest)[:, None, None, :]
+
+
+def fuse_qkv(query: nn.Linear, key: nn.Linear, value: nn.Linear, scaling: float) -> nn.Linear:
+    """One Linear whose output is [q · scaling, k, v] on the last axis.
+
+    The attention's 1/√d goes into the query rows, so that neither the scores nor the relative bias needs it.
+    """
+    fused = nn.Linear(query.in_features, 3 * query.out_features, device="meta")
+    weights = (query.weight * scaling, key.weight, value.weight)
+    biases = (query.bias * scaling, key.bias, value.bias)
+    fused.weight = nn.Parameter(torch.cat(weights).detach(), requires_grad=False)
+    fused.bias = nn.Parameter(torch.cat(biases).detach(), requires_grad=False)
+    return fused
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention; ``distances`` (left + right + 1, d) is absent in layers without relative keys."""
+
+    def __init__(self, qkv: nn.Linear, out: nn.Linear, distances: Tensor | None, heads: int) -> None:
+        super().__init__()
+        self.qkv = qkv
+        self.out = out
+        self.heads = heads
+        # (d, distances): the layout in which the exported graph multiplies it.
+        self.distances = None if distances is None else nn.Parameter(distances.t().contiguous(), requires_grad=False)
+
+    def forward(self, hidden: Tensor, mask: Tensor, index: Tensor | None) -> Tensor:
+        """``hidden`` (B, T, H), ``mask`` (B, 1, 1, T) additive, ``index`` (T, T) from ``relative_index``: (B, T, H)."""
+        batch, frames, width = hidden.shape
+        split = self.qkv(hidden).view(batch, frames, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        query, key, value = split[0], split[1], split[2]
+        bias = mask
+        if self.distances is not None and index is not None:
+            # q · Eᵀ has one column per distance (73 of them); each score picks its own. (B, heads, T, T)
+            by_distance = torch.matmul(query, self.distances)
+            bias = mask + torch.gather(by_distance, 3, index.expand(batch, self.heads, frames, frames))
+        weights = torch.softmax(torch.matmul(query, key.transpose(2, 3)) + bias, dim=-1)
+        mixed = torch.matmul(weights, value).transpose(1, 2).reshape(batch, frames, width)
+        return self.out(mixed)  # type: ignore[no-any-return]
+
+
+def rewrite_attention(stock: Any) -> SelfAttention:
+    """The deployable form of transformers' ``Wav2Vec2BertSelfAttention`` (relative_key or no positions)."""
+    qkv = fuse_qkv(stock.linear_q, stock.linear_k, stock.linear_v, stock.scaling)
+    relative = stock.position_embeddings_type == "relative_key"
+    distances = stock.distance_embedding.weight.detach() if relative else None
+    return SelfAttention(qkv, stock.linear_out, distances, stock.num_heads)

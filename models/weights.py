@@ -1,0 +1,84 @@
+"""Safetensors weights, in one file or in shards, loaded strictly: every difference is named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from .errors import CheckpointError
+from .vocabulary import read_json
+
+SINGLE_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+
+# Used only by SpecAugment in training; some checkpoints leave it out.
+_OPTIONAL = frozenset({"wav2vec2_bert.masked_spec_embed"})
+_FLOATS = frozenset({"F32", "F16", "BF16"})
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint folder; CheckpointError where there are none or a shard is absent."""
+    if (folder / SINGLE_FILE).is_file():
+        return [folder / SINGLE_FILE]
+    if not (folder / INDEX_FILE).is_file():
+        others = sorted(path.name for pattern in ("*.bin", "*.pt", "*.h5") for path in folder.glob(pattern))
+        hint = f" ({', '.join(others)} cannot be used: save it as safetensors)" if others else ""
+        raise CheckpointError(f"{folder}: no {SINGLE_FILE} and no {INDEX_FILE} in the checkpoint{hint}")
+    index = read_json(folder / INDEX_FILE)
+    names = sorted(set(index.get("weight_map", {}).values())) if isinstance(index, dict) else []
+    if not names:
+        raise CheckpointError(f"{folder / INDEX_FILE}: lists no weight file")
+    absent = [name for name in names if not (folder / name).is_file()]
+    if absent:
+        raise CheckpointError(f"{folder}: shards missing: {', '.join(absent)}")
+    return [folder / name for name in names]
+
+
+def load_weights(model: nn.Module, files: list[Path]) -> None:
+    """Fill a model built on the meta device with the files' tensors, as float32.
+
+    Raises CheckpointError that names all missing and surplus weights and all wrong shapes.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    with ExitStack() as stack:
+        found = dict(_entries(stack, files))
+        _check(expected, {name: entry[1] for name, entry in found.items()}, files[0].parent)
+        state = {name: handle.get_tensor(name).to(torch.float32) for name, (handle, _, _) in found.items() if name in expected}
+    for name in expected.keys() - state.keys():
+        state[name] = torch.zeros(expected[name])
+    model.load_state_dict(state, assign=True)
+
+
+def _entries(stack: ExitStack, files: list[Path]) -> Iterator[tuple[str, tuple[Any, tuple[int, ...], str]]]:
+    for file in files:
+        try:
+            handle = stack.enter_context(safe_open(file, framework="pt"))
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{file}: not a sound safetensors file ({error})") from None
+        for name in handle.keys():
+            part = handle.get_slice(name)
+            dtype = part.get_dtype()
+            if dtype not in _FLOATS:
+                raise CheckpointError(f"{file}: {name} is {dtype}; qasr reads F32, F16 and BF16 weights")
+            yield name, (handle, tuple(part.get_shape()), dtype)
+
+
+def _check(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], folder: Path) -> None:
+    missing = sorted(expected.keys() - found.keys() - _OPTIONAL)
+    surplus = sorted(found.keys() - expected.keys() - _OPTIONAL)
+    wrong = [
+        f"{name} is {found[name]}, not {expected[name]}"
+        for name in sorted(expected.keys() & found.keys())
+        if found[name] != expected[name]
+    ]
+    problems = [
+        f"{title}: {', '.join(names)}" for title, names in (("missing", missing), ("surplus", surplus), ("shapes", wrong)) if names
+    ]
+    if problems:
+        raise CheckpointError(f"{folder}: the weights do not fit the configuration; {'; '.join(problems)}")

@@ -1,0 +1,63 @@
+"""The computation of quantized layers, as operators that torch.export keeps whole and each exporter translates.
+
+Rounding is half to even and saturating, as ONNX defines QuantizeLinear and DynamicQuantizeLinear.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+UINT8_MAX = 255
+INT8_MAX = 127
+
+
+def quantize_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Symmetric int8 per output channel of a (out, in) weight: integers (in, out) int8 and scales (out,) float32.
+
+    The integers are transposed, the layout in which integer matrix multiplications take them. −128 is not used, so
+    that the range is symmetric.
+    """
+    scale = weight.abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny * INT8_MAX) / INT8_MAX
+    integers = torch.round(weight / scale[:, None]).clamp_(-INT8_MAX, INT8_MAX).to(torch.int8)
+    return integers.t().contiguous(), scale
+
+
+def activation_range(low: float, high: float) -> tuple[float, int]:
+    """Scale and zero point of uint8 for values in [low, high], which is widened to hold 0 exactly."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = (high - low) / UINT8_MAX or 1.0
+    return scale, max(0, min(UINT8_MAX, round(-low / scale)))
+
+
+@torch.library.custom_op("qasr::static_linear", mutates_args=())
+def static_linear(
+    input: Tensor, weight: Tensor, weight_scale: Tensor, input_scale: Tensor, input_zero_point: Tensor, bias: Tensor
+) -> Tensor:
+    """Linear on an input rounded to uint8 by a fixed scale () and zero point () and int8 weights (in, out)."""
+    zero_point = input_zero_point.to(torch.float32)
+    integers = torch.clamp(torch.round(input / input_scale) + zero_point, 0, UINT8_MAX)
+    return torch.matmul((integers - zero_point) * input_scale, weight.to(torch.float32) * weight_scale) + bias
+
+
+@static_linear.register_fake
+def _(
+    input: Tensor, weight: Tensor, weight_scale: Tensor, input_scale: Tensor, input_zero_point: Tensor, bias: Tensor
+) -> Tensor:
+    return input.new_empty((*input.shape[:-1], weight.shape[1]))
+
+
+@torch.library.custom_op("qasr::dynamic_linear", mutates_args=())
+def dynamic_linear(input: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor) -> Tensor:
+    """Linear on an input rounded to uint8 by its own range (one for the whole tensor) and int8 weights (in, out)."""
+    low, high = input.min().clamp_max(0.0), input.max().clamp_min(0.0)
+    scale = (high - low) / UINT8_MAX
+    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+    zero_point = torch.clamp(torch.round(-low / scale), 0, UINT8_MAX)
+    integers = torch.clamp(torch.round(input / scale) + zero_point, 0, UINT8_MAX)
+    return torch.matmul((integers - zero_point) * scale, weight.to(torch.float32) * weight_scale) + bias
+
+
+@dynamic_linear.register_fake
+def _(input: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor) -> Tensor:
+    return input.new_empty((*input.shape[:-1], weight.shape[1]))
