@@ -1,4 +1,4 @@
-"""The errors that qasr raises on purpose: each message is one line for a person, saying what is wrong and what to do."""
+"""The errors that qasr raises on purpose: one line for a person, saying what is wrong and what to do."""
 
 from __future__ import annotations
 

@@ -45,7 +45,9 @@ class Staging:
     def seal(self, manifest: Manifest) -> Artifact:
         """Hash every file, write the manifest, and return the artifact as it stands in the staging folder."""
         names = sorted(path.name for path in self.folder.iterdir() if path.name != MANIFEST_NAME)
-        files = {name: FileEntry((self.folder / name).stat().st_size, sha256_of_file(self.folder / name)) for name in names}
+        files = {
+            name: FileEntry((self.folder / name).stat().st_size, sha256_of_file(self.folder / name)) for name in names
+        }
         sealed = msgspec.structs.replace(manifest, files=files).sealed()
         _check_names(sealed, self.folder)
         (self.folder / MANIFEST_NAME).write_bytes(sealed.encode())
@@ -84,7 +86,7 @@ def create(output: Path, *, force: bool = False) -> Iterator[Staging]:
     Raises ArtifactExistsError where ``output`` holds something and ``force`` is not given, or where it holds
     something that is no artifact, which is never deleted.
     """
-    output = Path(os.path.abspath(output))
+    output = output.resolve()
     _check_output(output, force=force)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +130,9 @@ def _check_names(manifest: Manifest, folder: Path) -> None:
     allowed = _PLAIN_SUFFIXES | ({_TORCHSCRIPT_SUFFIX} if manifest.target.startswith("torchscript-") else set())
     for name in manifest.files:
         if PurePosixPath(name).name != name or "\\" in name or name in {"", ".", ".."}:
-            raise ArtifactError(f"{folder}: its manifest names {name!r}, which leaves the folder; do not use this artifact")
+            raise ArtifactError(
+                f"{folder}: its manifest names {name!r}, which leaves the folder; do not use this artifact"
+            )
         if PurePosixPath(name).suffix not in allowed:
             raise ArtifactError(
                 f"{folder}: {name} is a kind of file that a {manifest.target} artifact may not carry; "
@@ -147,7 +151,9 @@ def _check_file(path: Path, entry: FileEntry, *, hashes: bool) -> None:
             f"{path}: has {size} bytes where its manifest says {entry.bytes}; export the artifact again"
         )
     if hashes and sha256_of_file(path) != entry.sha256:
-        raise ArtifactChangedError(f"{path}: changed since it was exported (SHA-256 differs); export the artifact again")
+        raise ArtifactChangedError(
+            f"{path}: changed since it was exported (SHA-256 differs); export the artifact again"
+        )
 
 
 def _check_output(output: Path, *, force: bool) -> None:
@@ -158,7 +164,9 @@ def _check_output(output: Path, *, force: bool) -> None:
     if not any(output.iterdir()):
         return
     if not (output / MANIFEST_NAME).is_file():
-        raise ArtifactExistsError(f"{output}: holds files that are no artifact, and is never replaced; choose another folder")
+        raise ArtifactExistsError(
+            f"{output}: holds files that are no artifact, and is never replaced; choose another folder"
+        )
     if not force:
         raise ArtifactExistsError(f"{output}: exists already; add --force to replace it, or choose another folder")
 

@@ -79,9 +79,11 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audio: str
     clips: int
     frames: int
-    max_abs_error: float
-    mean_abs_error: float
+    relative_error: float
+    """Root of the summed squared differences of all logits over that of the torch model's logits."""
     tolerance: float
+    """The relative error from which the export would have failed."""
+    max_abs_error: float
     argmax_agreement: float
     """Share of frames and levels whose best token is the same, 0 to 1."""
 
@@ -89,8 +91,8 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Fidelity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The artifact against the unquantized fp32 model, on the same clips."""
 
+    relative_error: float
     argmax_agreement: float
-    mean_abs_error: float
     disagreement: dict[str, float]
     """Per level: edit distance between the two greedy transcripts over the length of fp32's, 0 to 1."""
 
@@ -164,5 +166,7 @@ def decode(data: bytes, name: str) -> Manifest:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ManifestError(f"{name}: not a sound manifest ({error}); export the artifact again") from None
     if manifest.sealed().digest != manifest.digest:
-        raise ManifestError(f"{name}: changed since it was written (its digest does not match); export the artifact again")
+        raise ManifestError(
+            f"{name}: changed since it was written (its digest does not match); export the artifact again"
+        )
     return manifest

@@ -52,7 +52,11 @@ class AdapterLayer(nn.Module):
         self.attention = attention
         self.feedforward_norm = feedforward_norm
         self.feedforward = feedforward
-        kernel, stride, padding = residual_convolution.kernel_size, residual_convolution.stride, residual_convolution.padding
+        kernel, stride, padding = (
+            residual_convolution.kernel_size,
+            residual_convolution.stride,
+            residual_convolution.padding,
+        )
         self.geometry = (int(kernel[0]), int(stride[0]), int(padding[0]))
 
     def forward(self, hidden: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 
-def relative_index(frames: int | torch.SymInt, left: int, right: int, device: torch.device) -> Tensor:
+def relative_index(frames: int, left: int, right: int, device: torch.device) -> Tensor:
     """Row of the distance table for every (query, key) pair: clamp(j − i, −left, right) + left, (T, T) int64."""
     positions = torch.arange(frames, device=device)
     return torch.clamp(positions[None, :] - positions[:, None], -left, right) + left
 
 
-def key_mask(lengths: Tensor, frames: int | torch.SymInt, dtype: torch.dtype) -> Tensor:
+def key_mask(lengths: Tensor, frames: int, dtype: torch.dtype) -> Tensor:
     """Additive mask (B, 1, 1, T): 0 on valid keys, the lowest finite value of ``dtype`` on padding."""
     valid = torch.arange(frames, device=lengths.device)[None, :] < lengths[:, None]
     lowest = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=lengths.device)

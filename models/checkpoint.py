@@ -175,7 +175,8 @@ def _read_features(folder: Path, config: Any) -> dict[str, Any]:
     width = int(settings.get("num_mel_bins", 80)) * int(settings.get("stride", 2))
     if width != config.feature_projection_input_dim:
         raise CheckpointError(
-            f"{folder}: the feature settings give {width} values a frame, the model takes {config.feature_projection_input_dim}"
+            f"{folder}: the feature settings give {width} values a frame, "
+            f"the model takes {config.feature_projection_input_dim}"
         )
     return settings
 

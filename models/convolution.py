@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 
 def pointwise_to_linear(convolution: nn.Conv1d) -> nn.Linear:
     """A ``Conv1d`` of kernel size 1 as the Linear that computes the same on (B, T, C) instead of (B, C, T)."""
-    linear = nn.Linear(convolution.in_channels, convolution.out_channels, bias=convolution.bias is not None, device="meta")
+    linear = nn.Linear(
+        convolution.in_channels, convolution.out_channels, bias=convolution.bias is not None, device="meta"
+    )
     linear.weight = nn.Parameter(convolution.weight.detach().squeeze(-1), requires_grad=False)
     if convolution.bias is not None:
         linear.bias = nn.Parameter(convolution.bias.detach(), requires_grad=False)

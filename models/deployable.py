@@ -144,7 +144,7 @@ def check_supported(config: Any) -> None:
 
 
 def deployable(stock: Any, levels: Mapping[str, int]) -> DeployableCTC:
-    """Rewrite a stock model (``Wav2Vec2BertForCTC`` or the multi-level class) with its ``levels`` (name: vocabulary size).
+    """Rewrite a stock model (``Wav2Vec2BertForCTC`` or the multi-level class); ``levels`` gives vocabulary sizes.
 
     The result shares what it can with the stock model, whose own layers are released one by one, so that the peak
     is one model and one layer. Raises UnsupportedModelError.

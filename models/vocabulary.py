@@ -50,7 +50,9 @@ def read_vocabularies(folder: Path, heads: dict[str, int], blank: int) -> dict[s
             continue
         ids = stored[level]
         if sorted(ids.values()) != list(range(size)):
-            problems.append(f"{level}: {len(ids)} tokens for a head of {size} logits (ids must run from 0 to {size - 1})")
+            problems.append(
+                f"{level}: {len(ids)} tokens for a head of {size} logits (ids must run from 0 to {size - 1})"
+            )
             continue
         tokens = sorted(ids, key=ids.__getitem__)
         specials = [index for index, token in enumerate(tokens) if token in _SPECIAL_TOKENS or index == blank]
@@ -68,7 +70,7 @@ def read_vocabularies(folder: Path, heads: dict[str, int], blank: int) -> dict[s
 
 
 def _added_tokens(folder: Path) -> dict[str, int]:
-    """Tokens that the tokenizer adds behind ``vocab.json`` (sentence marks, usually), from either file that lists them."""
+    """Tokens that the tokenizer adds behind ``vocab.json``, often sentence marks, from either file listing them."""
     added: dict[str, int] = {}
     if (folder / "added_tokens.json").is_file():
         added.update(read_json(folder / "added_tokens.json"))

@@ -49,7 +49,11 @@ def load_weights(model: nn.Module, files: list[Path]) -> None:
     with ExitStack() as stack:
         found = dict(_entries(stack, files))
         _check(expected, {name: entry[1] for name, entry in found.items()}, files[0].parent)
-        state = {name: handle.get_tensor(name).to(torch.float32) for name, (handle, _, _) in found.items() if name in expected}
+        state = {
+            name: handle.get_tensor(name).to(torch.float32)
+            for name, (handle, _, _) in found.items()
+            if name in expected
+        }
     for name in expected.keys() - state.keys():
         state[name] = torch.zeros(expected[name])
     model.load_state_dict(state, assign=True)
@@ -61,7 +65,7 @@ def _entries(stack: ExitStack, files: list[Path]) -> Iterator[tuple[str, tuple[A
             handle = stack.enter_context(safe_open(file, framework="pt"))
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{file}: not a sound safetensors file ({error})") from None
-        for name in handle.keys():
+        for name in handle.keys():  # noqa: SIM118 (a handle is no mapping)
             part = handle.get_slice(name)
             dtype = part.get_dtype()
             if dtype not in _FLOATS:
@@ -78,7 +82,9 @@ def _check(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...
         if found[name] != expected[name]
     ]
     problems = [
-        f"{title}: {', '.join(names)}" for title, names in (("missing", missing), ("surplus", surplus), ("shapes", wrong)) if names
+        f"{title}: {', '.join(names)}"
+        for title, names in (("missing", missing), ("surplus", surplus), ("shapes", wrong))
+        if names
     ]
     if problems:
         raise CheckpointError(f"{folder}: the weights do not fit the configuration; {'; '.join(problems)}")

@@ -55,7 +55,9 @@ def quantizable(model: nn.Module, exclude: Iterable[str]) -> list[tuple[str, nn.
     globs = tuple(exclude)
     idle = [glob for glob in globs if not any(fnmatchcase(name, glob) for name, _ in linears)]
     if idle:
-        raise QuantizationError(f"no layer matches the excluded {', '.join(idle)}; layers are named like {linears[0][0]}")
+        raise QuantizationError(
+            f"no layer matches the excluded {', '.join(idle)}; layers are named like {linears[0][0]}"
+        )
     chosen = [(name, module) for name, module in linears if not any(fnmatchcase(name, glob) for glob in globs)]
     if not chosen:
         raise QuantizationError("every layer is excluded, so nothing would be quantized")

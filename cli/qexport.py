@@ -1,0 +1,155 @@
+"""``qexport``: a checkpoint in, a verified artifact out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from .. import __version__
+from .common import main, verbosity
+
+EPILOG = """\b
+Examples:
+  qexport --list
+  qexport --to onnx-fp32 -o out/
+  qexport obadx/muaalem-model-v3_0 --to onnx-int8 --calibration recitations.jsonl -o artifacts/muaalem-onnx-int8
+  qexport ./checkpoint --to onnx-int8 --method dynamic -o out/
+
+\b
+MODEL is a Hub id, a checkpoint folder, `reference` (the small model that comes with qasr, and the default)
+or `random:full` (the full-size architecture with random weights, for measuring speed and memory).
+Exit codes: 0 done, 1 failed and nothing left behind, 2 wrong usage.
+"""
+
+
+@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.argument("model", default="reference")
+@click.option("--to", "target", metavar="TARGET", help="What to make; see --list.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the artifact; must not exist yet.")
+@click.option("--method", help="Quantization technique, where the target has several; see --list.")
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Audio that fixes the activation ranges: JSON lines with an 'audio' column, or a folder.",
+)
+@click.option("--calibration-clips", type=click.IntRange(1), default=64, show_default=True, help="How many to use.")
+@click.option("--observer", type=click.Choice(["minmax", "percentile"]), default="minmax", show_default=True)
+@click.option("--percentile", type=click.FloatRange(50, 100, min_open=True), default=99.99, show_default=True)
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Layers to leave in float, beside the first and last.")
+@click.option(
+    "--verification",
+    type=click.Path(path_type=Path),
+    help="Audio for the parity check: JSON lines or a folder.  [default: the bundled evaluation set]",
+)
+@click.option("--revision", help="Branch, tag or commit on the Hub.")
+@click.option("--offline", is_flag=True, help="Use only what the Hub cache holds.")
+@click.option("--force", is_flag=True, help="Replace an artifact that stands at the output.")
+@click.option("--list", "show_list", is_flag=True, help="List the targets and what this machine can do, and stop.")
+@verbosity
+@click.version_option(__version__, prog_name="qexport")
+def command(
+    model: str,
+    target: str | None,
+    output: Path | None,
+    method: str | None,
+    calibration: Path | None,
+    calibration_clips: int,
+    observer: str,
+    percentile: float,
+    exclude: tuple[str, ...],
+    verification: Path | None,
+    revision: str | None,
+    offline: bool,
+    force: bool,
+    show_list: bool,
+    console: Console,
+) -> None:
+    """Turn a Wav2Vec2-BERT CTC checkpoint into an artifact, and verify it."""
+    # Only now: torch takes seconds to import, and `qexport --help` should not.
+    from ..exporters import ExportOptions, UnknownTargetError, export, find
+    from ..quantizers import Options
+
+    if show_list:
+        _print_targets()
+        return
+    if target is None:
+        raise click.UsageError("say what to make: --to TARGET (qexport --list shows them)")
+    if output is None:
+        raise click.UsageError("say where to write it: -o DIR")
+    try:
+        find(target).method(method)
+    except UnknownTargetError as error:
+        raise click.UsageError(str(error)) from None
+    defaults = Options()
+    options = ExportOptions(
+        method=method,
+        calibration=calibration,
+        calibration_clips=calibration_clips,
+        verification=verification,
+        quantization=Options(observer=observer, percentile=percentile, exclude=(*defaults.exclude, *exclude)),
+        revision=revision,
+        offline=offline,
+        force=force,
+    )
+    artifact = export(model, target, output, options, _Display(console))
+    if not console.quiet:
+        _print_summary(console, artifact)
+
+
+class _Display:
+    """Progress on stderr: a spinner for steps, a bar for countable work."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def step(self, description: str) -> AbstractContextManager[Any]:
+        """Show a spinner, or a line where stderr is no terminal."""
+        if not self.console.is_terminal:
+            self.console.print(f"{description} …")
+        return self.console.status(description)
+
+    def track(self, items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
+        """Show a bar over ``items``."""
+        return track(items, description, total, console=self.console, disable=self.console.quiet)
+
+
+def _print_targets() -> None:
+    from ..exporters import TARGETS
+
+    table = Table("target", "methods", "builds here", "runs on", box=None)
+    for target in TARGETS.values():
+        missing = target.missing()
+        builds = "yes" if missing is None else f"no: {missing} is not installed, pip install 'qasr[{target.extra}]'"
+        methods = ", ".join(f"{name} (default)" if not i else name for i, name in enumerate(target.methods)) or "–"
+        table.add_row(target.name, methods, builds, target.runs_on)
+    # The list is this command's result, so it goes to stdout; a pipe gets it unfolded.
+    console = Console()
+    console.print(table) if console.is_terminal else Console(width=200).print(table)
+
+
+def _print_summary(console: Console, artifact: Any) -> None:
+    manifest = artifact.manifest
+    size = sum(entry.bytes for entry in manifest.files.values())
+    parity, fidelity = manifest.parity, manifest.fidelity
+    first = next(iter(manifest.levels))
+    console.print(f"{artifact.folder}: {manifest.target}, {size / 1e6:.1f} MB, sha256 {manifest.digest[:16]}")
+    console.print(
+        f"  against its torch model: relative error {parity.relative_error:.2g} (allowed {parity.tolerance:g}), "
+        f"best tokens equal in {parity.argmax_agreement:.2%} of frames"
+    )
+    console.print(
+        f"  against fp32: relative error {fidelity.relative_error:.2g}, best tokens equal in "
+        f"{fidelity.argmax_agreement:.2%} of frames, {first} transcripts differ by {fidelity.disagreement[first]:.2%}"
+    )
+
+
+def run() -> None:
+    """Entry point of ``qexport``."""
+    main(command)

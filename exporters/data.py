@@ -1,0 +1,103 @@
+"""Audio sets named by the user: JSON lines with an ``audio`` column, or a folder of audio files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..artifacts import sha256_of_file
+from ..audio import SAMPLE_RATE, FeatureSettings, extract, read
+from ..quantizers import CalibrationSet
+from .errors import DataError
+
+_AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
+
+Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
+"""Wraps an iterable in a progress display: (items, description, total)."""
+
+
+@dataclass(frozen=True)
+class AudioSet:
+    """Audio files in order, and where they were listed."""
+
+    name: str
+    files: tuple[Path, ...]
+
+    def sha256(self) -> str:
+        """Hash over the files' contents, in order."""
+        hashed = hashlib.sha256()
+        for file in self.files:
+            hashed.update(bytes.fromhex(sha256_of_file(file)))
+        return hashed.hexdigest()
+
+    def features(self, settings: FeatureSettings, max_seconds: float | None = None) -> Iterator[Tensor]:
+        """Each file's features (1, T, F) float32; of longer files only the first ``max_seconds``."""
+        for file in self.files:
+            waveform = read(file)
+            if max_seconds is not None:
+                waveform = waveform[: round(max_seconds * SAMPLE_RATE)]
+            yield torch.from_numpy(extract(waveform, settings))[None]
+
+
+def read_audio_set(source: Path, limit: int) -> AudioSet:
+    """At most ``limit`` files of a manifest or folder, evenly spread. Raises DataError."""
+    if source.is_dir():
+        files = sorted(path for path in source.rglob("*") if path.suffix.lower() in _AUDIO_SUFFIXES)
+        if not files:
+            raise DataError(f"{source}: holds no audio files ({', '.join(sorted(_AUDIO_SUFFIXES))})")
+    else:
+        files = [source.parent / row for row in _audio_column(source)]
+    absent = [str(file) for file in files if not file.is_file()]
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise DataError(f"{source}: lists {absent[0]}{more}, which does not exist")
+    count = min(limit, len(files))
+    return AudioSet(source.name, tuple(files[index * len(files) // count] for index in range(count)))
+
+
+def calibration_set(audio: AudioSet, settings: FeatureSettings, max_seconds: float, track: Track) -> CalibrationSet:
+    """An audio set as techniques take it; of longer clips only the first ``max_seconds`` count."""
+    seconds = sum(min(max_seconds, _seconds(file)) for file in audio.files)
+
+    def features() -> Iterator[Tensor]:
+        yield from track(audio.features(settings, max_seconds), "Calibrating", len(audio.files))
+
+    return CalibrationSet(audio.name, audio.sha256(), round(seconds, 3), len(audio.files), features)
+
+
+def _seconds(file: Path) -> float:
+    import soundfile
+
+    try:
+        return float(soundfile.info(file).duration)
+    except soundfile.SoundFileError:
+        return 0.0  # reading it for its features names what is wrong
+
+
+def _audio_column(source: Path) -> Iterator[str]:
+    try:
+        lines = source.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{source}: no such file or folder") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{source}: cannot be read as JSON lines ({error})") from None
+    rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not rows:
+        raise DataError(f"{source}: is empty; it needs one JSON object a line with an 'audio' column")
+    for number, line in rows:
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{source}, line {number}: not JSON ({error.msg})") from None
+        audio = row.get("audio") if isinstance(row, dict) else None
+        if not isinstance(audio, str):
+            has = f"it has {', '.join(row)}" if isinstance(row, dict) and row else "it has no columns"
+            raise DataError(f"{source}, line {number}: no 'audio' column with a path ({has})")
+        yield audio

@@ -1,0 +1,125 @@
+"""ONNX: the float graph with the quantized layers translated, dynamic in batch and time."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from ..artifacts import Precision
+from ..models import DeployableCTC
+from ..quantizers.technique import replace
+from .errors import ExportError
+from .translation import KernelLinear, table
+
+MODEL_FILE = "model.onnx"
+DATA_FILE = "model.onnx_data"
+
+# 18 is the newest opset whose 8-bit MatMuls all engines fuse.
+_OPSET = 18
+# A protobuf file ends at 2 GB; above this the weights go to a file of their own.
+_EXTERNAL_ABOVE_BYTES = 1 << 30
+
+
+def write(model: DeployableCTC, precision: str, folder: Path) -> Precision:
+    """Write ``model.onnx`` (``model.onnx_data`` too above 1 GiB): inputs ``features``, ``lengths``, one output a level.
+
+    The model's float Linears are replaced on the way, so it serves for nothing else afterwards.
+    """
+    program = _trace(_with_kernel_linears(model))
+    graph = program.model
+    _strip(graph)
+    stored = sum(
+        value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None
+    )
+    external = DATA_FILE if stored > _EXTERNAL_ABOVE_BYTES else None
+    ir.save(graph, folder / MODEL_FILE, external_data=external)
+    return Precision(asked=precision, weight_bytes=_weight_bytes(graph), operators=_operators(graph), kernels={})
+
+
+def _trace(model: DeployableCTC) -> Any:
+    batch = torch.export.Dim("batch", min=1, max=1 << 16)
+    frames = torch.export.Dim("frames", min=2, max=1 << 20)
+    example = (torch.zeros(2, 64, model.feature_size), torch.tensor([64, 33]))
+    # The exporter reports its steps on stdout and through warnings about torch's own internals.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript"):
+        warnings.simplefilter("ignore")
+        try:
+            program = torch.onnx.export(
+                model,
+                example,
+                dynamo=True,
+                opset_version=_OPSET,
+                input_names=["features", "lengths"],
+                output_names=list(model.levels),
+                dynamic_shapes={"features": {0: batch, 1: frames}, "lengths": {0: batch}},
+                custom_translation_table=table(),
+                verbose=False,
+            )
+        except (torch.onnx.errors.OnnxExporterError, torch._dynamo.exc.TorchDynamoException) as error:
+            raise ExportError(
+                f"torch.onnx could not export this model ({str(error).strip().splitlines()[0]})"
+            ) from error
+    if program is None:
+        raise ExportError("torch.onnx gave no program for this model")
+    return program
+
+
+@contextlib.contextmanager
+def _quiet(*names: str) -> Any:
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _with_kernel_linears(model: DeployableCTC) -> DeployableCTC:
+    for name in [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]:
+        linear = model.get_submodule(name)
+        assert isinstance(linear, nn.Linear)
+        replace(model, name, KernelLinear(linear))
+    return model
+
+
+def _strip(model: ir.Model) -> None:
+    """Remove what differs between machines: stack traces with paths, and the names of Python classes."""
+    model.producer_name, model.producer_version = "qasr", None
+    model.metadata_props.clear()
+    model.doc_string = None
+    graph = model.graph
+    graph.metadata_props.clear()
+    graph.doc_string = None
+    graph.name = "qasr"
+    values = [*graph.inputs, *graph.outputs, *graph.initializers.values()]
+    for node in graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        values.extend(node.outputs)
+    for value in values:
+        value.metadata_props.clear()
+        value.doc_string = None
+
+
+def _weight_bytes(model: ir.Model) -> dict[str, int]:
+    stored: Counter[str] = Counter()
+    for value in model.graph.initializers.values():
+        if value.const_value is not None:
+            stored[value.const_value.dtype.name.lower()] += value.const_value.nbytes
+    return dict(sorted(stored.items()))
+
+
+def _operators(model: ir.Model) -> dict[str, int]:
+    return dict(sorted(Counter(node.op_type for node in model.graph.all_nodes()).items()))

@@ -1,0 +1,194 @@
+"""From a checkpoint's name to a verified artifact: load, quantize, write, verify, publish."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import torch
+
+from .. import __version__, reference
+from ..artifacts import Artifact, Calibration, InputLimits, LevelVocabulary, Manifest, create
+from ..audio import AudioError, FeatureSettings
+from ..models import REFERENCE, Checkpoint, DeployableCTC, open_checkpoint
+from ..quantizers import NEED_CALIBRATION, TECHNIQUES, CalibrationSet, Options
+from . import targets, verify
+from .data import AudioSet, calibration_set, read_audio_set
+from .errors import DataError, ExportError
+from .targets import Target
+
+_TOOLCHAIN = ("torch", "transformers", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "numpy")
+
+
+class Progress(Protocol):
+    """How an export shows what it is doing."""
+
+    def step(self, description: str) -> AbstractContextManager[Any]:
+        """A stretch of work of unknown length."""
+
+    def track(self, items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
+        """``items``, with a display of how many are done."""
+
+
+class Silent:
+    """No display."""
+
+    def step(self, description: str) -> AbstractContextManager[Any]:
+        """Nothing."""
+        return nullcontext()
+
+    def track(self, items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
+        """``items`` as they are."""
+        return items
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Everything that an export can be told besides the checkpoint, the target and the place."""
+
+    method: str | None = None
+    calibration: Path | None = None
+    """JSON lines or folder of audio; the bundled set for models that come with qasr."""
+    calibration_clips: int = 64
+    calibration_seconds: float = 20.0
+    """Of longer clips only so much counts."""
+    verification: Path | None = None
+    """JSON lines or folder of audio for the parity check; the bundled evaluation set by default."""
+    verification_clips: int = 8
+    quantization: Options = field(default_factory=Options)
+    revision: str | None = None
+    offline: bool = False
+    force: bool = False
+
+
+def export(model: str, target: str, output: Path, options: ExportOptions, progress: Progress | None = None) -> Artifact:
+    """Make an artifact at ``output`` of the checkpoint ``model``; see ``open_checkpoint`` for what names one.
+
+    The artifact appears only once it has been loaded in a fresh process and found to compute what its torch model
+    computes. Raises QasrError of some kind; nothing is left behind then.
+    """
+    progress = progress or Silent()
+    goal = targets.find(target)
+    method = goal.method(options.method)
+    exporter = goal.exporter()
+    with (
+        create(output, force=options.force) as staging,
+        open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint,
+    ):
+        settings = FeatureSettings.from_json(checkpoint.features)
+        calibration = _calibration(checkpoint, method, settings, options, progress)
+        probe = _probe(options, settings)
+        with progress.step("Loading the checkpoint"):
+            deployable = checkpoint.deployable()
+        source = checkpoint.source(deployable)
+        with progress.step("Running the fp32 model"):
+            original = verify.run_torch(deployable, probe)
+        prepared = _prepare(deployable, goal, method, options, calibration)
+        with progress.step("Running the torch model of the artifact"):
+            expected = original if prepared is None else verify.run_torch(deployable, probe)
+        manifest_parts = _describe(checkpoint, deployable)
+        with progress.step(f"Writing {goal.name}"):
+            precision = exporter.write(deployable, goal.precision, staging.folder)
+        checkpoint.copy_metadata(staging.folder)
+        del deployable
+        manifest = Manifest(
+            qasr_version=__version__,
+            target=goal.name,
+            engine=goal.engine,
+            method=method,
+            source=source,
+            precision=precision,
+            features=checkpoint.features,
+            levels=checkpoint.levels,
+            calibration=_record(calibration, options) if calibration else None,
+            options={"exclude": list(options.quantization.exclude)} if method else {},
+            toolchain=_toolchain(),
+            **manifest_parts,
+        )
+        artifact = staging.seal(manifest)
+        with progress.step("Verifying in a fresh process"):
+            made, kernels = verify.run_artifact(staging.folder, artifact.manifest, probe)
+        verified = msgspec.structs.replace(
+            artifact.manifest,
+            precision=msgspec.structs.replace(precision, kernels=kernels),
+            parity=verify.compare(made, expected, probe, goal.tolerance),
+            fidelity=verify.fidelity(
+                made, original, {level: entry.blank for level, entry in checkpoint.levels.items()}
+            ),
+        )
+        _check_kernels(goal, kernels)
+        staging.amend(verified)
+        return staging.publish()
+
+
+def _prepare(
+    model: DeployableCTC, goal: Target, method: str | None, options: ExportOptions, calibration: CalibrationSet | None
+) -> DeployableCTC | None:
+    """Quantize or convert the model in place; None where it stays fp32."""
+    if method is not None:
+        return TECHNIQUES[method](model, options.quantization, calibration)
+    return None if goal.dtype == torch.float32 else model.to(goal.dtype)
+
+
+def _calibration(
+    checkpoint: Checkpoint, method: str | None, settings: FeatureSettings, options: ExportOptions, progress: Progress
+) -> CalibrationSet | None:
+    if method not in NEED_CALIBRATION:
+        return None
+    place = options.calibration
+    if place is None:
+        # Somebody's own model calibrated on our synthetic voices would be wrong without a word.
+        if checkpoint.name != REFERENCE and not checkpoint.is_random:
+            raise DataError(
+                f"{checkpoint.name}: static quantization needs audio like that which the model will hear; "
+                "add --calibration recitations.jsonl (or a folder of audio), or use --method dynamic"
+            )
+        place = reference.CALIBRATION
+    audio = _audio(place, options.calibration_clips)
+    return calibration_set(audio, settings, options.calibration_seconds, progress.track)
+
+
+def _probe(options: ExportOptions, settings: FeatureSettings) -> verify.Probe:
+    return verify.make_probe(_audio(options.verification or reference.EVALUATION, options.verification_clips), settings)
+
+
+def _audio(place: Path, clips: int) -> AudioSet:
+    return read_audio_set(place, clips)
+
+
+def _describe(checkpoint: Checkpoint, model: DeployableCTC) -> dict[str, Any]:
+    return {
+        "frame_rate_hz": checkpoint.frame_rate_hz(model),
+        "subsampling": model.subsampling,
+        "limits": InputLimits(feature_size=model.feature_size),
+    }
+
+
+def _record(calibration: CalibrationSet, options: ExportOptions) -> Calibration:
+    quantization = options.quantization
+    observer = quantization.observer
+    if observer == "percentile":
+        observer += f" {quantization.percentile:g}"
+    return Calibration(calibration.name, calibration.sha256, calibration.clips, calibration.seconds, observer)
+
+
+def _toolchain() -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in _TOOLCHAIN}
+    return {"python": platform.python_version(), **versions}
+
+
+def _check_kernels(goal: Target, kernels: dict[str, int]) -> None:
+    """No silent fallback: an INT8 artifact whose engine multiplies in float is an error."""
+    if goal.precision == "int8" and not any(name in kernels for name in _INTEGER_KERNELS):
+        raise ExportError(f"{goal.name}: the engine executed no integer matrix multiplication ({', '.join(kernels)})")
+
+
+_INTEGER_KERNELS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "MatMulInteger")
+
+__all__ = ["AudioError", "ExportOptions", "LevelVocabulary", "Progress", "Silent", "export"]

@@ -1,0 +1,110 @@
+"""The table of targets: the one place where their names stand."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Protocol, cast
+
+import torch
+
+from ..artifacts import Precision
+from ..errors import MissingExtraError
+from ..models import DeployableCTC
+from .errors import UnknownTargetError
+
+
+class Exporter(Protocol):
+    """Writes one engine's files."""
+
+    def write(self, model: DeployableCTC, precision: str, folder: Path) -> Precision:
+        """Write the engine's files into ``folder`` and return what was counted in them (``kernels`` still empty)."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What ``--to`` can name."""
+
+    name: str
+    precision: str
+    engine: str
+    module: str
+    """Module of this package that holds the engine's ``exporter``."""
+    libraries: tuple[str, ...]
+    """Top-level modules that building and running need."""
+    extra: str
+    methods: tuple[str, ...] = ()
+    """Techniques, the default first; none where nothing is quantized."""
+    dtype: torch.dtype = torch.float32
+    tolerance: float = 1e-4
+    """Relative error of the logits allowed between the artifact and its torch model."""
+    runs_on: str = ""
+
+    def missing(self) -> str | None:
+        """The first library that is not installed here, or None."""
+        return next((library for library in self.libraries if importlib.util.find_spec(library) is None), None)
+
+    def method(self, name: str | None) -> str | None:
+        """The technique to use: ``name`` where this target knows it, else its default; UnknownTargetError."""
+        if name is None:
+            return self.methods[0] if self.methods else None
+        if name in self.methods:
+            return name
+        if not self.methods:
+            raise UnknownTargetError(f"{self.name} quantizes nothing, so it takes no method")
+        raise UnknownTargetError(f"{self.name} has no method {name!r}; it has {', '.join(self.methods)}")
+
+    def exporter(self) -> Exporter:
+        """The engine's exporter; MissingExtraError where a library that it needs is not installed."""
+        absent = self.missing()
+        if absent is not None:
+            raise MissingExtraError(absent, self.extra)
+        module = importlib.import_module(f".{self.module}", __package__)
+        return cast(Exporter, module)
+
+
+_ONNX_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+_ONNX_RUNS_ON = "ONNX Runtime: any CPU, CUDA"
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target("onnx-fp32", "fp32", "onnx", "onnx", _ONNX_LIBRARIES, "export", runs_on=_ONNX_RUNS_ON),
+        # ONNX Runtime and torch round to fp16 at different places of the graph.
+        Target(
+            "onnx-fp16",
+            "fp16",
+            "onnx",
+            "onnx",
+            _ONNX_LIBRARIES,
+            "export",
+            dtype=torch.float16,
+            tolerance=2e-2,
+            runs_on="ONNX Runtime: CUDA; on CPUs it computes in fp32",
+        ),
+        # A last-bit difference can round an activation to the neighbouring integer; the step spreads from there.
+        Target(
+            "onnx-int8",
+            "int8",
+            "onnx",
+            "onnx",
+            _ONNX_LIBRARIES,
+            "export",
+            methods=("static", "dynamic"),
+            tolerance=5e-2,
+            runs_on="ONNX Runtime: CPUs with VNNI or NEON dot products, CUDA",
+        ),
+    )
+}
+
+
+def find(name: str) -> Target:
+    """The target called ``name``; UnknownTargetError with the nearest names."""
+    if name in TARGETS:
+        return TARGETS[name]
+    near = get_close_matches(name, TARGETS, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(TARGETS)}"
+    raise UnknownTargetError(f"no target {name!r}; {hint}")

@@ -1,0 +1,184 @@
+"""An artifact, loaded in a fresh process, against the torch model that it was made from and against fp32."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..artifacts import Fidelity, Manifest, Parity
+from ..audio import FeatureSettings
+from ..models import DeployableCTC
+from .data import AudioSet
+from .errors import ExportError, ParityError
+
+_MAX_SECONDS = 15.0
+
+Logits = list[dict[str, NDArray[np.float32]]]
+"""Per clip: level to (frames, vocabulary), valid frames only."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Inputs on which models are compared: all clips in one padded batch, and the longest alone."""
+
+    name: str
+    batches: tuple[tuple[Tensor, Tensor], ...]
+    """(features (B, T, F), lengths (B,)) each."""
+
+    @property
+    def clips(self) -> int:
+        """Number of different clips."""
+        return int(self.batches[0][0].shape[0])
+
+    @property
+    def frames(self) -> int:
+        """Valid frames of the padded batch."""
+        return int(self.batches[0][1].sum())
+
+
+def make_probe(audio: AudioSet, settings: FeatureSettings) -> Probe:
+    """Padded batch and single clip from real audio; clips are cut at 15 s."""
+    clips = [features[0] for features in audio.features(settings, _MAX_SECONDS)]
+    lengths = torch.tensor([clip.shape[0] for clip in clips])
+    padded = nn.utils.rnn.pad_sequence(clips, batch_first=True, padding_value=settings.padding_value)
+    longest = clips[int(lengths.argmax())]
+    return Probe(audio.name, ((padded, lengths), (longest[None], lengths.amax()[None])))
+
+
+def run_torch(model: DeployableCTC, probe: Probe) -> Logits:
+    """Logits of a torch model on every batch."""
+    found: Logits = []
+    with torch.inference_mode():
+        for features, lengths in probe.batches:
+            outputs = dict(zip(model.levels, model(features, lengths), strict=True))
+            found.extend(_valid({level: value.numpy() for level, value in outputs.items()}, lengths, model.subsampling))
+    return found
+
+
+def run_artifact(folder: Path, manifest: Manifest, probe: Probe) -> tuple[Logits, dict[str, int]]:
+    """Logits of the artifact, and the operators that its engine really executed, from a fresh process."""
+    inputs = {f"features_{index}": features.numpy() for index, (features, _) in enumerate(probe.batches)}
+    inputs |= {f"lengths_{index}": lengths.numpy() for index, (_, lengths) in enumerate(probe.batches)}
+    # Beside the artifact's files, under names that no artifact may carry, so that the staging folder cleans up both.
+    input_file, output_file = folder.with_name(f"{folder.name}.in.npz"), folder.with_name(f"{folder.name}.out.npz")
+    try:
+        np.savez(input_file, **inputs)  # type: ignore[arg-type]
+        report = _probe(folder, input_file, output_file)
+        found: Logits = []
+        with np.load(output_file) as outputs:
+            for index, (_, lengths) in enumerate(probe.batches):
+                logits = {level: outputs[f"logits_{index}_{level}"] for level in manifest.levels}
+                found.extend(_valid(logits, lengths, manifest.subsampling))
+    finally:
+        input_file.unlink(missing_ok=True)
+        output_file.unlink(missing_ok=True)
+    return found, dict(sorted(report["kernels"].items()))
+
+
+def compare(made: Logits, source: Logits, probe: Probe, tolerance: float) -> Parity:
+    """Parity of an artifact with its torch model; ParityError beyond ``tolerance`` or where logits are not finite."""
+    parity = Parity(
+        audio=probe.name,
+        clips=probe.clips,
+        frames=probe.frames,
+        relative_error=_relative_error(made, source),
+        tolerance=tolerance,
+        max_abs_error=_rounded(max(float(np.abs(a - b).max()) for a, b in _pairs(made, source))),
+        argmax_agreement=_agreement(made, source),
+    )
+    if not np.isfinite(parity.max_abs_error):
+        raise ParityError("the artifact's logits are not finite; the model's activations overflow this precision")
+    if parity.relative_error > tolerance:
+        raise ParityError(
+            f"the artifact differs from its torch model: relative error {parity.relative_error:.2g} "
+            f"over {parity.clips} clips, allowed {tolerance:g}"
+        )
+    return parity
+
+
+def fidelity(made: Logits, original: Logits, blanks: dict[str, int]) -> Fidelity:
+    """The artifact against fp32; ``blanks`` gives each level's blank id."""
+    return Fidelity(
+        relative_error=_relative_error(made, original),
+        argmax_agreement=_agreement(made, original),
+        disagreement={level: _disagreement(made, original, level, blank) for level, blank in blanks.items()},
+    )
+
+
+def greedy(logits: NDArray[np.float32], blank: int) -> list[int]:
+    """Ids of the greedy CTC transcript of (frames, vocabulary) logits."""
+    best = logits.argmax(-1)
+    kept = best[np.concatenate(([True], best[1:] != best[:-1]))] if best.size else best
+    return [int(index) for index in kept if index != blank]
+
+
+def _probe(folder: Path, input_file: Path, output_file: Path) -> dict[str, Any]:
+    # By name and in its own process: the build half does not import the run half, and a load that works only
+    # inside the exporting process is no load.
+    command = [sys.executable, "-m", "qasr.runtimes.probe", str(folder), str(input_file), str(output_file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ExportError(
+            f"the artifact could not be loaded and run in a fresh process (exit {done.returncode}): {reason}"
+        )
+    report: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return report
+
+
+def _valid(logits: dict[str, NDArray[np.float32]], lengths: Tensor, subsampling: list[tuple[int, int, int]]) -> Logits:
+    for kernel, stride, padding in subsampling:
+        lengths = torch.div(lengths + 2 * padding - kernel, stride, rounding_mode="floor") + 1
+    return [
+        {level: value[clip, :length] for level, value in logits.items()} for clip, length in enumerate(lengths.tolist())
+    ]
+
+
+def _pairs(made: Logits, source: Logits) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    pairs = []
+    for left, right in zip(made, source, strict=True):
+        for level in right:
+            if left[level].shape != right[level].shape:
+                raise ParityError(
+                    f"the artifact gives {left[level].shape} logits for {level}, its model {right[level].shape}"
+                )
+            pairs.append((left[level], right[level]))
+    return pairs
+
+
+def _relative_error(made: Logits, source: Logits) -> float:
+    pairs = _pairs(made, source)
+    difference = sum(float(np.square(a - b, dtype=np.float64).sum()) for a, b in pairs)
+    size = sum(float(np.square(b, dtype=np.float64).sum()) for _, b in pairs)
+    return _rounded(math.sqrt(difference / size))
+
+
+def _agreement(made: Logits, source: Logits) -> float:
+    pairs = _pairs(made, source)
+    equal = sum(int((a.argmax(-1) == b.argmax(-1)).sum()) for a, b in pairs)
+    return round(equal / sum(b.shape[0] for _, b in pairs), 6)
+
+
+def _disagreement(made: Logits, original: Logits, level: str, blank: int) -> float:
+    from rapidfuzz.distance import Levenshtein
+
+    distance = length = 0
+    for left, right in zip(made, original, strict=True):
+        expected = greedy(right[level], blank)
+        distance += Levenshtein.distance(greedy(left[level], blank), expected)
+        length += len(expected)
+    return round(distance / max(length, 1), 6)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
