@@ -1,1 +1,29 @@
-"""."""
+"""Audio files in, the model's features out; no torch needed."""
+
+from __future__ import annotations
+
+from .decode import AUDIO_SUFFIXES, duration, read, spool, stream
+from .errors import AudioError, AudioNotFoundError, FeatureSettingsError
+from .features import batch, extract, fbank
+from .settings import SAMPLE_RATE, FeatureSettings
+from .windows import OVERLAP_SECONDS, WINDOW_SECONDS, Window, windows
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "OVERLAP_SECONDS",
+    "SAMPLE_RATE",
+    "WINDOW_SECONDS",
+    "AudioError",
+    "AudioNotFoundError",
+    "FeatureSettings",
+    "FeatureSettingsError",
+    "Window",
+    "batch",
+    "duration",
+    "extract",
+    "fbank",
+    "read",
+    "spool",
+    "stream",
+    "windows",
+]

@@ -127,7 +127,7 @@ def _print_targets() -> None:
     for target in TARGETS.values():
         missing = target.missing()
         builds = "yes" if missing is None else f"no: {missing} is not installed, pip install 'qasr[{target.extra}]'"
-        methods = ", ".join(f"{name} (default)" if not i else name for i, name in enumerate(target.methods)) or "–"
+        methods = ", ".join(f"{name} (default)" if not i else name for i, name in enumerate(target.methods)) or "none"
         table.add_row(target.name, methods, builds, target.runs_on)
     # The list is this command's result, so it goes to stdout; a pipe gets it unfolded.
     console = Console()

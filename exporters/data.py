@@ -13,11 +13,9 @@ import torch
 from torch import Tensor
 
 from ..artifacts import sha256_of_file
-from ..audio import SAMPLE_RATE, FeatureSettings, extract, read
+from ..audio import AUDIO_SUFFIXES, SAMPLE_RATE, FeatureSettings, duration, extract, read
 from ..quantizers import CalibrationSet
 from .errors import DataError
-
-_AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """Wraps an iterable in a progress display: (items, description, total)."""
@@ -49,9 +47,9 @@ class AudioSet:
 def read_audio_set(source: Path, limit: int) -> AudioSet:
     """At most ``limit`` files of a manifest or folder, evenly spread. Raises DataError."""
     if source.is_dir():
-        files = sorted(path for path in source.rglob("*") if path.suffix.lower() in _AUDIO_SUFFIXES)
+        files = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
         if not files:
-            raise DataError(f"{source}: holds no audio files ({', '.join(sorted(_AUDIO_SUFFIXES))})")
+            raise DataError(f"{source}: holds no audio files ({', '.join(sorted(AUDIO_SUFFIXES))})")
     else:
         files = [source.parent / row for row in _audio_column(source)]
     absent = [str(file) for file in files if not file.is_file()]
@@ -64,21 +62,12 @@ def read_audio_set(source: Path, limit: int) -> AudioSet:
 
 def calibration_set(audio: AudioSet, settings: FeatureSettings, max_seconds: float, track: Track) -> CalibrationSet:
     """An audio set as techniques take it; of longer clips only the first ``max_seconds`` count."""
-    seconds = sum(min(max_seconds, _seconds(file)) for file in audio.files)
+    seconds = sum(min(max_seconds, duration(file)) for file in audio.files)
 
     def features() -> Iterator[Tensor]:
         yield from track(audio.features(settings, max_seconds), "Calibrating", len(audio.files))
 
     return CalibrationSet(audio.name, audio.sha256(), round(seconds, 3), len(audio.files), features)
-
-
-def _seconds(file: Path) -> float:
-    import soundfile
-
-    try:
-        return float(soundfile.info(file).duration)
-    except soundfile.SoundFileError:
-        return 0.0  # reading it for its features names what is wrong
 
 
 def _audio_column(source: Path) -> Iterator[str]:

@@ -12,6 +12,22 @@ from .errors import CheckpointError
 SINGLE_LEVEL = "text"
 """Name of the only level of a checkpoint with one head."""
 
+# transformers sorts the keys of the JSON that it writes, so neither config.json nor vocab.json keeps the order in which
+# the recitation model lists its levels; the first one is the transcript.
+_LEVEL_ORDER = (
+    "phonemes",
+    "hams_or_jahr",
+    "shidda_or_rakhawa",
+    "tafkheem_or_taqeeq",
+    "itbaq",
+    "safeer",
+    "qalqla",
+    "tikraar",
+    "tafashie",
+    "istitala",
+    "ghonna",
+)
+
 _SPECIAL_TOKENS = frozenset({"[PAD]", "<pad>", "[UNK]", "<unk>", "<s>", "</s>", "[CLS]", "[SEP]"})
 
 
@@ -44,7 +60,8 @@ def read_vocabularies(folder: Path, heads: dict[str, int], blank: int) -> dict[s
     delimiter = _word_delimiter(folder) if list(heads) == [SINGLE_LEVEL] else None
     problems: list[str] = []
     vocabularies: dict[str, LevelVocabulary] = {}
-    for level, size in heads.items():
+    for level in sorted(heads, key=_rank):
+        size = heads[level]
         if level not in stored:
             problems.append(f"{level}: absent")
             continue
@@ -67,6 +84,10 @@ def read_vocabularies(folder: Path, heads: dict[str, int], blank: int) -> dict[s
     if problems:
         raise CheckpointError(f"{folder / 'vocab.json'}: does not match the model's heads ({'; '.join(problems)})")
     return vocabularies
+
+
+def _rank(level: str) -> tuple[int, str]:
+    return (_LEVEL_ORDER.index(level) if level in _LEVEL_ORDER else len(_LEVEL_ORDER), level)
 
 
 def _added_tokens(folder: Path) -> dict[str, int]:

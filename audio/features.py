@@ -1,0 +1,154 @@
+"""Log-mel features equal to those of transformers' ``SeamlessM4TFeatureExtractor``, computed for many frames at once.
+
+Source of the computation: Kaldi's ``compute-fbank-feats`` (povey window, pre-emphasis 0.97, no dither), as that
+extractor calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import AudioError
+from .settings import FRAME_SAMPLES, HOP_SAMPLES, SAMPLE_RATE, FeatureSettings
+
+Floats = NDArray[np.float32]
+
+_FFT_SIZE = 512
+_PRE_EMPHASIS = 0.97
+_INT16_SCALE = 32_768.0
+_MEL_FLOOR = 1.192092955078125e-07
+_LOWEST_HZ = 20.0
+_VARIANCE_FLOOR = 1e-7
+# Frames transformed at a time: 1 MB stays in cache, and memory does not grow with the file.
+_BLOCK_FRAMES = 256
+
+
+def fbank(waveform: Floats, settings: FeatureSettings) -> Floats:
+    """Log-mel energies (frames, mel bins) of mono samples at 16 kHz, before normalization; 100 frames a second."""
+    frames = max(0, 1 + (waveform.size - FRAME_SAMPLES) // HOP_SAMPLES)
+    energies = np.empty((frames, settings.num_mel_bins), dtype=np.float32)
+    if frames == 0:
+        return energies
+    windows = np.lib.stride_tricks.sliding_window_view(waveform, FRAME_SAMPLES)[::HOP_SAMPLES]
+    window, filters = _window(), _mel_filters(settings.num_mel_bins)
+    # float64 as in the extractor: in float32 the quiet bins of a loud, noise-free frame would be rounding noise.
+    padded = np.zeros((min(_BLOCK_FRAMES, frames), _FFT_SIZE))
+    for start in range(0, frames, _BLOCK_FRAMES):
+        block = windows[start : start + _BLOCK_FRAMES] * np.float64(_INT16_SCALE)
+        block -= block.mean(axis=1, keepdims=True)
+        # Kaldi emphasizes the first sample against itself.
+        emphasized = padded[: len(block), :FRAME_SAMPLES]
+        np.multiply(block[:, :-1], -_PRE_EMPHASIS, out=emphasized[:, 1:])
+        emphasized[:, 1:] += block[:, 1:]
+        emphasized[:, 0] = block[:, 0] * (1.0 - _PRE_EMPHASIS)
+        emphasized *= window
+        spectrum = np.fft.rfft(padded[: len(block)], axis=1)
+        power = np.square(spectrum.real) + np.square(spectrum.imag)
+        mel = power.astype(np.float32) @ filters
+        np.log(np.maximum(mel, np.float32(_MEL_FLOOR)), out=energies[start : start + len(block)])
+    return energies
+
+
+def extract(waveform: Floats, settings: FeatureSettings) -> Floats:
+    """The model's input (frames, feature_size) for one utterance: normalized per mel bin, ``stride`` frames stacked.
+
+    An incomplete last stack is left out: the extractor pads it but masks it, so it never counts. Raises AudioError
+    where the audio is too short for a single frame.
+    """
+    energies = fbank(waveform, settings)
+    check_length(waveform.size, settings)
+    mean = energies.mean(axis=0)
+    # The extractor, following torch, takes the unbiased variance.
+    deviation = np.sqrt(energies.var(axis=0, ddof=1) + np.float32(_VARIANCE_FLOOR))
+    return stack((energies - mean) / deviation, settings)
+
+
+def batch(features: Sequence[Floats], settings: FeatureSettings) -> tuple[Floats, NDArray[np.int64]]:
+    """Utterances as (B, T, feature_size), padded on the right, and their lengths (B,) in frames."""
+    lengths = np.array([len(one) for one in features], dtype=np.int64)
+    padded = np.full(
+        (len(features), int(lengths.max()), settings.feature_size), settings.padding_value, dtype=np.float32
+    )
+    for row, one in zip(padded, features, strict=True):
+        row[: len(one)] = one
+    return padded, lengths
+
+
+def stack(energies: Floats, settings: FeatureSettings) -> Floats:
+    """(frames, mel bins) as (frames // stride, feature_size)."""
+    whole = len(energies) // settings.stride
+    return np.ascontiguousarray(energies[: whole * settings.stride]).reshape(whole, settings.feature_size)
+
+
+def check_length(samples: int, settings: FeatureSettings) -> None:
+    """Raise AudioError where ``samples`` do not make one frame of the model, or too few to normalize."""
+    needed = max(settings.fewest_samples, FRAME_SAMPLES + HOP_SAMPLES)
+    if samples < needed:
+        raise AudioError(
+            f"lasts {1000 * samples / SAMPLE_RATE:.0f} ms, "
+            f"and the model needs {1000 * needed / SAMPLE_RATE:.0f} ms at least"
+        )
+
+
+class RunningStatistics:
+    """Mean and deviation per mel bin over blocks of frames, in float64 (Chan et al. 1983, pairwise updates)."""
+
+    def __init__(self, settings: FeatureSettings) -> None:
+        self.frames = 0
+        self._mean = np.zeros(settings.num_mel_bins)
+        self._squares = np.zeros(settings.num_mel_bins)
+
+    def add(self, energies: Floats) -> None:
+        """Take in a block of frames (frames, mel bins)."""
+        count = len(energies)
+        if count == 0:
+            return
+        mean = energies.mean(axis=0, dtype=np.float64)
+        shift = mean - self._mean
+        total = self.frames + count
+        self._squares += np.square(energies - mean).sum(axis=0) + shift**2 * (self.frames * count / total)
+        self._mean += shift * (count / total)
+        self.frames = total
+
+    def normalize(self, energies: Floats) -> Floats:
+        """The block (frames, mel bins) with the mean and deviation of everything added so far."""
+        deviation = np.sqrt(self._squares / max(self.frames - 1, 1) + _VARIANCE_FLOOR)
+        return ((energies - self._mean) / deviation).astype(np.float32)
+
+
+def fbank_blocks(blocks: Iterator[Floats], settings: FeatureSettings) -> Iterator[Floats]:
+    """``fbank`` of a stream of sample blocks: the same frames, a block of them for each block of samples."""
+    rest = np.empty(0, dtype=np.float32)
+    for samples in blocks:
+        joined = np.concatenate((rest, samples))
+        energies = fbank(joined, settings)
+        rest = joined[len(energies) * HOP_SAMPLES :]
+        yield energies
+
+
+@cache
+def _window() -> NDArray[np.float64]:
+    """Kaldi's povey window: a Hann window to the power 0.85."""
+    return np.hanning(FRAME_SAMPLES) ** 0.85
+
+
+@cache
+def _mel_filters(bins: int) -> Floats:
+    """Triangles of equal width on Kaldi's mel scale between 20 Hz and the Nyquist frequency, (257, bins)."""
+
+    def mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+        return 1127.0 * np.log1p(hertz / 700.0)
+
+    low, high = mel(np.array([_LOWEST_HZ, SAMPLE_RATE / 2]))
+    edges = np.linspace(low, high, bins + 2)
+    # The bin of the Nyquist frequency itself carries no weight in Kaldi.
+    points = mel(np.arange(_FFT_SIZE // 2 + 1) * (SAMPLE_RATE / _FFT_SIZE))[:, None]
+    rising = (points - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - points) / (edges[2:] - edges[1:-1])
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    filters[-1] = 0.0
+    return filters.astype(np.float32)

@@ -1,0 +1,94 @@
+"""The eleven levels of labels: phonemes, and ten sifat per phoneme group, as ``quran-transcript`` derives them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any, get_args
+
+PAD = "[PAD]"
+
+# The text that stands for each sifa in the checkpoint's vocabulary (that of obadx/muaalem-model-v3_0).
+_SIFAT_TEXT = {
+    "hams": "[همس]",
+    "jahr": "[جهر]",
+    "shadeed": "[شديد]",
+    "between": "[بين الشدة والرخاوة]",
+    "rikhw": "[رخو]",
+    "mofakham": "[مفخم]",
+    "moraqaq": "[مرقق]",
+    "low_mofakham": "[أدنى المفخم]",
+    "monfateh": "[منفتح]",
+    "motbaq": "[مطبق]",
+    "safeer": "[صفير]",
+    "no_safeer": "[لا صفير]",
+    "moqalqal": "[مقلقل]",
+    "not_moqalqal": "[لا قلقلة]",
+    "mokarar": "[مكرر]",
+    "not_mokarar": "[لا تكرار]",
+    "motafashie": "[متفشي]",
+    "not_motafashie": "[لا تفشي]",
+    "mostateel": "[مستطيل]",
+    "not_mostateel": "[لا إستطالة]",
+    "maghnoon": "[مغن]",
+    "not_maghnoon": "[لا غنة]",
+}
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of one utterance: ``phonemes`` as text, ``sifat`` as level to one attribute name per phoneme group."""
+
+    phonemes: str
+    sifat: dict[str, tuple[str, ...]]
+
+    def texts(self) -> dict[str, str]:
+        """Each sifat level in the checkpoint's script."""
+        return {level: "".join(_SIFAT_TEXT[name] for name in names) for level, names in self.sifat.items()}
+
+    def ids(self) -> dict[str, list[int]]:
+        """Token ids of every level."""
+        vocabularies = vocabulary()
+        found = {"phonemes": [vocabularies["phonemes"][character] for character in self.phonemes]}
+        for level, names in self.sifat.items():
+            found[level] = [vocabularies[level][_SIFAT_TEXT[name]] for name in names]
+        return found
+
+
+@cache
+def vocabulary() -> dict[str, dict[str, int]]:
+    """``vocab.json``: level to token to id, the blank first, the rest in the order of quran-transcript's tables."""
+    from quran_transcript import SifaOutput
+    from quran_transcript import alphabet as alphabet
+
+    levels = {"phonemes": [PAD, *asdict(alphabet.phonetics).values()]}
+    for level, values in _sifat_values(SifaOutput).items():
+        levels[level] = [PAD, *(_SIFAT_TEXT[value] for value in values)]
+    return {level: {token: index for index, token in enumerate(tokens)} for level, tokens in levels.items()}
+
+
+@cache
+def _recitation() -> Any:
+    from quran_transcript import MoshafAttributes
+
+    return MoshafAttributes(
+        rewaya="hafs", madd_monfasel_len=4, madd_mottasel_len=4, madd_mottasel_waqf=4, madd_aared_len=4
+    )
+
+
+def phonetize(uthmani: str) -> Labels | None:
+    """Labels of a stretch of Uthmani text, or None where quran-transcript cannot phonetize it."""
+    from quran_transcript import SifaOutput, quran_phonetizer
+
+    try:
+        script = quran_phonetizer(uthmani, _recitation(), remove_spaces=True)
+    except (ValueError, KeyError, IndexError, AssertionError):
+        return None  # a few chunks break rules that hold only for whole verses
+    names = _sifat_values(SifaOutput)
+    sifat = {level: tuple(str(getattr(sifa, level)) for sifa in script.sifat) for level in names}
+    return Labels(script.phonemes, sifat)
+
+
+def _sifat_values(kind: Any) -> dict[str, tuple[str, ...]]:
+    fields = {name: get_args(field.annotation) for name, field in kind.model_fields.items()}
+    return {name: values for name, values in fields.items() if values}

@@ -1,0 +1,146 @@
+"""Training: AdamW with warm-up and cosine decay on length-sorted batches, bfloat16 autocast, resumable."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...models.multilevel import MultiLevelCTCConfig, Wav2Vec2BertForMultilevelCTC
+from .labels import vocabulary
+
+_BATCH_FRAMES = 2_400
+_PAD_TO = 32
+_PEAK_RATE = 1.5e-3
+_WARM_UP = 400
+_CHECK_EVERY = 500
+
+
+def build_config() -> MultiLevelCTCConfig:
+    """3.5 M parameters; widths that are multiples of 64, so that every group format fits."""
+    levels = {level: len(tokens) for level, tokens in vocabulary().items()}
+    # 0.4 and ten equal parts of the rest; rounded down, because quran-muaalem refuses a float sum above 1.
+    weights = {level: 0.4 if level == "phonemes" else 0.0599 for level in levels}
+    return MultiLevelCTCConfig(
+        level_to_vocab_size=levels,
+        level_to_loss_weight=weights,
+        hidden_size=192,
+        num_hidden_layers=4,
+        num_attention_heads=3,
+        intermediate_size=768,
+        output_hidden_size=192,
+        initializer_range=0.06,
+        pad_token_id=0,
+        final_dropout=0.0,
+        layerdrop=0.0,
+        conformer_conv_dropout=0.0,
+        apply_spec_augment=False,
+        mask_time_prob=0.0,
+        ctc_loss_reduction="mean",
+        ctc_zero_infinity=True,
+    )
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A split in memory: all frames in one array, with each utterance's place and label ids."""
+
+    features: Any
+    starts: list[int]
+    rows: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, work: Path, split: str) -> Corpus:
+        """Read what ``corpus.synthesize`` stored."""
+        rows = json.loads((work / f"{split}.json").read_text(encoding="utf-8"))
+        starts = [0, *np.cumsum([row["frames"] for row in rows]).tolist()]
+        return cls(np.load(work / f"{split}.features.npy"), starts, rows)
+
+    def batches(self, rng: np.random.Generator) -> Iterator[list[int]]:
+        """Utterances of like length together, about ``_BATCH_FRAMES`` frames a batch, in random order."""
+        frames = np.array([row["frames"] for row in self.rows])
+        order = np.argsort(frames + rng.uniform(0, 16, frames.size))
+        groups: list[list[int]] = [[]]
+        for index in order.tolist():
+            if groups[-1] and (len(groups[-1]) + 1) * frames[index] > _BATCH_FRAMES:
+                groups.append([])
+            groups[-1].append(index)
+        for place in rng.permutation(len(groups)).tolist():
+            yield groups[place]
+
+    def batch(self, indices: list[int]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Features (B, T, 160), mask (B, T) and labels level to (B, S), padded."""
+        longest = max(self.rows[index]["frames"] for index in indices)
+        frames = math.ceil(longest / _PAD_TO) * _PAD_TO
+        features = torch.zeros(len(indices), frames, self.features.shape[1])
+        mask = torch.zeros(len(indices), frames, dtype=torch.long)
+        for row, index in enumerate(indices):
+            length = self.rows[index]["frames"]
+            start = self.starts[index]
+            features[row, :length] = torch.from_numpy(self.features[start : start + length].astype(np.float32))
+            mask[row, :length] = 1
+        labels = {}
+        for level in self.rows[0]["ids"]:
+            ids = [torch.tensor(self.rows[index]["ids"][level]) for index in indices]
+            labels[level] = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=-100)
+        return features, mask, labels
+
+
+def train(work: Path, *, steps: int, seed: int = 0, resume: bool = False) -> Path:
+    """Train on ``work``'s training split and return the file of the weights; prints held-out error rates on the way."""
+    from .evaluate import error_rates
+
+    torch.manual_seed(seed)
+    torch.set_flush_denormal(True)
+    corpus, held_out = Corpus.read(work, "train"), Corpus.read(work, "evaluation")
+    model = Wav2Vec2BertForMultilevelCTC(build_config()).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=_PEAK_RATE, weight_decay=0.01, betas=(0.9, 0.98))
+    file = work / "weights.pt"
+    step = epoch = 0
+    if resume and file.exists():
+        state = torch.load(file, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, epoch = state["step"], state["epoch"]
+    started = time.monotonic()
+    while step < steps:
+        # An epoch that was interrupted is drawn anew: its order depends on the seed and its number alone.
+        for indices in corpus.batches(np.random.default_rng((seed, epoch))):
+            for group in optimizer.param_groups:
+                group["lr"] = _PEAK_RATE * rate(step, steps)
+            features, mask, labels = corpus.batch(indices)
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = model(features, attention_mask=mask, labels=labels).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            step += 1
+            if step % 50 == 0:
+                print(f"step {step} epoch {epoch} loss {loss:.3f} {time.monotonic() - started:.0f} s", flush=True)
+            if step % _CHECK_EVERY == 0 or step == steps:
+                rates = error_rates(model, held_out)
+                shown = " ".join(f"{voice} {levels['phonemes']:.2%}" for voice, levels in rates.items())
+                print(f"step {step} held-out phoneme error rates: {shown}", flush=True)
+                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "epoch": epoch}
+                torch.save(state, file.with_suffix(".partial"))
+                file.with_suffix(".partial").replace(file)
+            if step == steps:
+                break
+        epoch += 1
+    return file
+
+
+def rate(step: int, steps: int) -> float:
+    """Share of the peak learning rate at a step: linear warm-up, then a cosine to zero."""
+    if step < _WARM_UP:
+        return (step + 1) / _WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (step - _WARM_UP) / max(1, steps - _WARM_UP)))
