@@ -3,12 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
-CLIPS := reference/evaluation
 
 .PHONY: demo test lint types contracts unit reference clean
 
 demo: $(VENV)/ready
-	@sh docs/demo.sh $(BIN) $(DEMO)
+	rm -rf $(DEMO)
+	$(BIN)/qexport reference --to onnx-fp32 -o $(DEMO)/onnx-fp32
+	$(BIN)/qexport reference --to onnx-fp16 -o $(DEMO)/onnx-fp16
+	$(BIN)/qexport reference --to onnx-int8 --method dynamic -o $(DEMO)/onnx-int8-dynamic
+	$(BIN)/qexport reference --to onnx-int8 --method static -o $(DEMO)/onnx-int8-static
+	$(BIN)/qinfer reference/evaluation/000-m3.flac --artifact $(DEMO)/onnx-int8-static
+	$(BIN)/python -m qasr.bench.table $(DEMO)/onnx-fp32 $(DEMO)/onnx-fp16 $(DEMO)/onnx-int8-dynamic $(DEMO)/onnx-int8-static
 
 test: lint types contracts unit
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +141,7 @@ def _window() -> NDArray[np.float64]:
 def _mel_filters(bins: int) -> Floats:
     """Triangles of equal width on Kaldi's mel scale between 20 Hz and the Nyquist frequency, (257, bins)."""
 
-    def mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    def mel(hertz: NDArray[Any]) -> NDArray[Any]:
         return 1127.0 * np.log1p(hertz / 700.0)
 
     low, high = mel(np.array([_LOWEST_HZ, SAMPLE_RATE / 2]))
@@ -151,4 +152,5 @@ def _mel_filters(bins: int) -> Floats:
     falling = (edges[2:] - points) / (edges[2:] - edges[1:-1])
     filters = np.maximum(0.0, np.minimum(rising, falling))
     filters[-1] = 0.0
-    return filters.astype(np.float32)
+    weights: Floats = filters.astype(np.float32)
+    return weights

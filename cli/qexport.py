@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from .. import __version__
+from ..version import __version__
 from .common import main, verbosity
 
 EPILOG = """\b
@@ -29,7 +29,9 @@ Exit codes: 0 done, 1 failed and nothing left behind, 2 wrong usage.
 """
 
 
-@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.command(
+    "qexport", epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
 @click.argument("model", default="reference")
 @click.option("--to", "target", metavar="TARGET", help="What to make; see --list.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the artifact; must not exist yet.")

@@ -13,11 +13,12 @@ from typing import Any, Protocol
 import msgspec
 import torch
 
-from .. import __version__, reference
+from .. import reference
 from ..artifacts import Artifact, Calibration, InputLimits, LevelVocabulary, Manifest, create
 from ..audio import AudioError, FeatureSettings
 from ..models import REFERENCE, Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, TECHNIQUES, CalibrationSet, Options
+from ..version import __version__
 from . import targets, verify
 from .data import AudioSet, calibration_set, read_audio_set
 from .errors import DataError, ExportError

@@ -166,7 +166,7 @@ def _relative_error(made: Logits, source: Logits) -> float:
 def _agreement(made: Logits, source: Logits) -> float:
     pairs = _pairs(made, source)
     equal = sum(int((a.argmax(-1) == b.argmax(-1)).sum()) for a, b in pairs)
-    return round(equal / sum(b.shape[0] for _, b in pairs), 6)
+    return round(equal / sum(len(b) for _, b in pairs), 6)
 
 
 def _disagreement(made: Logits, original: Logits, level: str, blank: int) -> float:

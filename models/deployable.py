@@ -81,6 +81,7 @@ class DeployableCTC(nn.Module):
         self.heads = heads
         self.levels = dict(levels)
         self.distances = distances
+        self.feature_size = projection.in_features
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         """Logits of every level; see the class."""
@@ -96,11 +97,6 @@ class DeployableCTC(nn.Module):
             hidden = self.adapter(hidden, lengths)
         logits = self.heads(hidden).to(torch.float32)
         return torch.split(logits, list(self.levels.values()), dim=-1)
-
-    @property
-    def feature_size(self) -> int:
-        """Width F of the input features."""
-        return int(self.projection.in_features)
 
     @property
     def subsampling(self) -> list[tuple[int, int, int]]:

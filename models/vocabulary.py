@@ -54,7 +54,9 @@ def read_vocabularies(folder: Path, heads: dict[str, int], blank: int) -> dict[s
     if list(heads) == [SINGLE_LEVEL]:
         if nested:
             raise CheckpointError(f"{folder / 'vocab.json'}: is nested by level, but the model has one head")
-        stored = {SINGLE_LEVEL: {**stored, **_added_tokens(folder)}}
+        # Some heads were made for vocab.json alone, others for all that the tokenizer adds to it.
+        added = {token: index for token, index in _added_tokens(folder).items() if index < heads[SINGLE_LEVEL]}
+        stored = {SINGLE_LEVEL: {**stored, **added}}
     elif not nested:
         raise CheckpointError(f"{folder / 'vocab.json'}: is flat, but the model has the heads {', '.join(heads)}")
     delimiter = _word_delimiter(folder) if list(heads) == [SINGLE_LEVEL] else None

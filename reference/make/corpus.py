@@ -61,7 +61,8 @@ def render(utterance: Utterance) -> NDArray[np.float32]:
     if rng.random() >= CLEAN_SHARE:
         level = float(np.sqrt(np.mean(audio**2))) * 10 ** (-rng.uniform(*utterance.snr_db) / 20)
         audio = audio + _tilt(noise.standard_normal(audio.size).astype(np.float32), rng.uniform(-0.6, 0.2)) * level
-    return np.clip(audio, -1.0, 1.0).astype(np.float32)
+    clipped: NDArray[np.float32] = np.clip(audio, -1.0, 1.0).astype(np.float32)
+    return clipped
 
 
 def hash_of(text: str) -> int:

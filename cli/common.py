@@ -1,0 +1,70 @@
+"""What the commands share: one-line errors, exit codes, verbosity, and an end that leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+
+from ..errors import QasrError
+
+OK, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+_VERBOSE = "QASR_VERBOSE"
+
+
+def verbosity(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``-v`` and ``-q``, and pass ``console``, a rich console on stderr (stdout carries results only)."""
+
+    @click.option("-v", "--verbose", is_flag=True, help="Show where an unexpected error came from.")
+    @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
+    @wraps(function)
+    def wrapped(*args: Any, verbose: bool, quiet: bool, **kwargs: Any) -> Any:
+        if verbose:
+            os.environ[_VERBOSE] = "1"
+        return function(*args, console=Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True), **kwargs)
+
+    return wrapped
+
+
+def main(command: click.Command) -> NoReturn:
+    """Run a command and leave with its exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 143 terminated."""
+    # As an exception, so that a `kill` runs the same clean-up as Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        code = command.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = USAGE
+    except (click.Abort, KeyboardInterrupt):
+        _say(command, "interrupted; nothing was left behind")
+        code = INTERRUPTED
+    except QasrError as error:
+        _say(command, f"error: {error}")
+        code = FAILED
+    except BrokenPipeError:
+        # The reader went away (`| head`); keep Python from complaining when it flushes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    except Exception as error:
+        if os.environ.get(_VERBOSE):
+            traceback.print_exc()
+        reason = (str(error).strip().splitlines() or [""])[0]
+        _say(command, f"unexpected {type(error).__name__}: {reason} (a bug of qasr: please report it; -v shows where)")
+        code = FAILED
+    sys.exit(code if isinstance(code, int) else OK)
+
+
+def _say(command: click.Command, message: str) -> None:
+    click.echo(f"{_name(command)}: {' '.join(message.split())}", err=True)
+
+
+def _name(command: click.Command) -> str:
+    return command.name or "qasr"

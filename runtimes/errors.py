@@ -1,0 +1,21 @@
+"""What can go wrong between an artifact and a transcript."""
+
+from __future__ import annotations
+
+from ..errors import QasrError
+
+
+class RuntimeLoadError(QasrError):
+    """An artifact that its engine cannot load here."""
+
+
+class DeviceError(RuntimeLoadError):
+    """A device that this machine, or this engine's build, does not have."""
+
+
+class InferenceError(QasrError):
+    """An engine that failed on an input, or gave logits that are no numbers."""
+
+
+class UnknownLevelError(QasrError, ValueError):
+    """A level that the artifact does not have."""

@@ -1,0 +1,103 @@
+"""ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ..artifacts import Artifact
+from .engine import EngineOptions, Floats
+from .errors import DeviceError, InferenceError, RuntimeLoadError
+
+MODEL_FILE = "model.onnx"
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_INPUTS = {"features": "tensor(float)", "lengths": "tensor(int64)"}
+
+
+class OnnxEngine:
+    """A session on one ``model.onnx``; ``session_options`` lets the probe switch profiling on."""
+
+    def __init__(
+        self, artifact: Artifact, options: EngineOptions, session_options: onnxruntime.SessionOptions | None = None
+    ) -> None:
+        settings = session_options or onnxruntime.SessionOptions()
+        if options.threads is not None:
+            settings.intra_op_num_threads = options.threads
+        settings.inter_op_num_threads = 1
+        settings.log_severity_level = 3
+        path = artifact.path(MODEL_FILE)
+        provider = _provider(options.device)
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
+        except Exception as error:  # onnxruntime's exceptions share no base of their own
+            raise RuntimeLoadError(f"{path}: ONNX Runtime cannot load it ({_first_line(error)})") from None
+        # Where a provider's own libraries are missing, ONNX Runtime warns and takes the CPU instead.
+        if provider[0] not in self.session.get_providers():
+            raise DeviceError(
+                f"device {options.device!r}: {provider[0]} does not start here; check the driver, CUDA and cuDNN, "
+                "or use --device cpu"
+            )
+        self._path = path
+        self._levels = list(artifact.manifest.levels)
+        self._check(artifact)
+
+    def infer(self, features: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
+        """Logits of every level; see ``Engine.infer``."""
+        try:
+            outputs = self.session.run(self._levels, {"features": features, "lengths": lengths})
+        except Exception as error:  # as above
+            raise InferenceError(
+                f"{self._path}: ONNX Runtime failed on {features.shape} ({_first_line(error)})"
+            ) from None
+        return dict(zip(self._levels, outputs, strict=True))
+
+    def close(self) -> None:
+        """Release the session."""
+        del self.session
+
+    def _check(self, artifact: Artifact) -> None:
+        """Refuse a model file that is not the one that the manifest describes."""
+        inputs = {value.name: value.type for value in self.session.get_inputs()}
+        if inputs != _INPUTS:
+            raise RuntimeLoadError(
+                f"{self._path}: takes {', '.join(inputs)}, not features and lengths; export it again"
+            )
+        widths = {value.name: value.shape[-1] for value in self.session.get_outputs()}
+        expected = {level: len(vocabulary.tokens) for level, vocabulary in artifact.manifest.levels.items()}
+        if widths != expected:
+            raise RuntimeLoadError(
+                f"{self._path}: its outputs ({_listed(widths)}) are not the manifest's levels ({_listed(expected)}); "
+                "export it again"
+            )
+
+
+def load(artifact: Artifact, options: EngineOptions) -> OnnxEngine:
+    """Load ``model.onnx``. Raises DeviceError or RuntimeLoadError."""
+    return OnnxEngine(artifact, options)
+
+
+def _provider(device: str) -> tuple[str, dict[str, str]]:
+    """The execution provider of ``cpu``, ``cuda`` or ``cuda:1``, and its options. Raises DeviceError."""
+    name, colon, index = device.partition(":")
+    provider = _PROVIDERS.get(name)
+    if provider is None or (colon and (name == "cpu" or not index.isdecimal())):
+        raise DeviceError(f"ONNX Runtime has no device {device!r}; there are {', '.join(_PROVIDERS)} and cuda:N")
+    available = onnxruntime.get_available_providers()
+    if provider not in available:
+        raise DeviceError(
+            f"device {device!r} needs {provider}, which this onnxruntime lacks (it has {', '.join(available)}); "
+            "install onnxruntime-gpu on a machine with a GPU, or use --device cpu"
+        )
+    return provider, {"device_id": index} if index else {}
+
+
+def _listed(widths: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {width}" for name, width in widths.items())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
