@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import msgspec
 from rich.console import Console
 from rich.progress import Progress
 
-from ..audio import AUDIO_SUFFIXES, WINDOW_SECONDS, AudioError, spool
+from ..audio import AUDIO_SUFFIXES, WINDOW_SECONDS, spool
 from ..errors import QasrError
 from ..runtimes import Model, Transcript, load, select
-from ..runtimes.formats import FORMATS, SINGLE, SUFFIXES
+from ..runtimes.formats import FORMATS, SINGLE, SUFFIXES, json_array
 from ..version import __version__
 from .common import FAILED, OK, main, verbosity
 
@@ -79,53 +80,61 @@ def command(
         raise click.UsageError("stdin (-) can be given once")
     with ExitStack() as stack:
         stdin = stack.enter_context(spool(sys.stdin.buffer)) if STDIN in audio else None
-        files, failed = _files(audio, console)
-        if form in SINGLE and output_dir is None and len(files) > 1:
+        inputs, failed = _inputs(audio, stdin)
+        several = len(audio) > 1 or Path(audio[0]).is_dir()
+        if form in SINGLE and output_dir is None and several:
             raise click.UsageError(f"{form} describes one recording; with several, say --output-dir DIR")
-        if not files:
+        if output_dir is not None:
+            _refuse_clashes(inputs)
+        if not inputs:
             return FAILED
-        model = stack.enter_context(
-            load(artifact, device=device, threads=threads, verify=not no_verify, window_seconds=window_seconds)
-        )
+        with console.status("Loading"):
+            model = load(artifact, device=device, threads=threads, verify=not no_verify, window_seconds=window_seconds)
+        stack.enter_context(model)
         chosen = _levels(levels, model)
-        sources = [stdin if file == STDIN and stdin else Path(file) for file in files]
-        written = _Output(form, output_dir)
-        for place, result in _in_order(model, sources, batch_seconds, console):
+        written = _Output(form, output_dir, several=several)
+        for place, result in _in_order(model, [given.source for given in inputs], batch_seconds, console):
+            given = inputs[place]
             if isinstance(result, QasrError):
                 failed = True
-                message = str(result).replace(str(stdin), "stdin") if stdin else str(result)
-                console.print(f"qinfer: {message}", markup=False)
+                _complain(str(result).replace(str(given.source), given.name))
                 continue
-            name = "stdin" if sources[place] == stdin else files[place]
-            written.add(select(msgspec.structs.replace(result, audio=name), chosen))
+            written.add(select(msgspec.structs.replace(result, audio=given.name), chosen), given.place)
         written.finish()
     return FAILED if failed else OK
+
+
+class _Input(NamedTuple):
+    """A recording: as the user named it, where it lies, and its place under --output-dir."""
+
+    name: str
+    source: Path
+    place: Path
 
 
 class _Output:
     """Where results go: stdout, or a file per recording."""
 
-    def __init__(self, form: str, folder: Path | None) -> None:
+    def __init__(self, form: str, folder: Path | None, *, several: bool) -> None:
         self._format = FORMATS[form]
         self._suffix = SUFFIXES[form]
         self._folder = folder
         # One JSON document for all recordings has to wait for the last of them.
-        self._waits = form == "json"
-        self._waiting: list[Transcript] = []
+        self._waiting: list[Transcript] | None = [] if form == "json" and several and folder is None else None
 
-    def add(self, transcript: Transcript) -> None:
+    def add(self, transcript: Transcript, place: Path) -> None:
         """Take in a result, in the order in which the recordings were named."""
         if self._folder is not None:
-            _write(self._folder / (Path(transcript.audio).stem + self._suffix), self._format([transcript]))
-        elif self._waits:
+            _write((self._folder / place).with_suffix(self._suffix), self._format([transcript]))
+        elif self._waiting is not None:
             self._waiting.append(transcript)
         else:
             click.echo(self._format([transcript]), nl=False)
 
     def finish(self) -> None:
         """Give what was held back."""
-        if self._waiting:
-            click.echo(self._format(self._waiting), nl=False)
+        if self._waiting is not None:
+            click.echo(json_array(self._waiting), nl=False)
 
 
 def _in_order(
@@ -134,7 +143,8 @@ def _in_order(
     """Results in the order of ``sources``, though batches are formed by length."""
     ready: dict[int, Transcript | QasrError] = {}
     shown = 0
-    with Progress(console=console, transient=True, disable=not console.is_terminal or len(sources) < 2) as progress:
+    hidden = console.quiet or not console.is_terminal or len(sources) < 2
+    with Progress(console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task("Transcribing", total=len(sources))
         for place, result in model.transcribe_many(sources, batch_seconds):
             progress.advance(task)
@@ -144,23 +154,35 @@ def _in_order(
                 shown += 1
 
 
-def _files(audio: Sequence[str], console: Console) -> tuple[list[str], bool]:
-    """Files that the arguments mean, and whether one of the arguments failed."""
-    files: list[str] = []
+def _inputs(audio: Sequence[str], stdin: Path | None) -> tuple[list[_Input], bool]:
+    """The recordings that the arguments mean, and whether one of the arguments failed."""
+    inputs: list[_Input] = []
     failed = False
     for name in audio:
         path = Path(name)
-        if name == STDIN or not path.is_dir():
-            files.append(name)
-            continue
-        found = sorted(
-            str(file) for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file()
-        )
-        if not found:
-            failed = True
-            console.print(f"qinfer: {name}: holds no audio files ({', '.join(sorted(AUDIO_SUFFIXES))})", markup=False)
-        files += found
-    return files, failed
+        if name == STDIN and stdin is not None:
+            inputs.append(_Input("stdin", stdin, Path("stdin")))
+        elif not path.is_dir():
+            inputs.append(_Input(name, path, Path(path.name)))
+        else:
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file())
+            if not found:
+                failed = True
+                _complain(f"{name}: holds no audio files ({', '.join(sorted(AUDIO_SUFFIXES))})")
+            inputs += [_Input(str(file), file, file.relative_to(path)) for file in found]
+    return inputs, failed
+
+
+def _refuse_clashes(inputs: Sequence[_Input]) -> None:
+    """UsageError where two recordings would be written to one file."""
+    taken: dict[Path, str] = {}
+    for given in inputs:
+        place = given.place.with_suffix("")
+        if place in taken:
+            raise click.UsageError(
+                f"{taken[place]} and {given.name} would be written to one file; name them in separate commands"
+            )
+        taken[place] = given.name
 
 
 def _levels(names: str, model: Model) -> list[str]:
@@ -178,13 +200,21 @@ def _levels(names: str, model: Model) -> list[str]:
 
 
 def _write(path: Path, content: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
         partial.write_text(content, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
-        raise AudioError(f"{path}: cannot be written ({error.strerror})") from None
+        raise QasrError(f"{path}: cannot be written ({error.strerror})") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _complain(message: str) -> None:
+    # Not through the console: it is silent under --quiet, and errors are not.
+    click.echo(f"qinfer: error: {' '.join(message.split())}", err=True)
 
 
 def run() -> None:

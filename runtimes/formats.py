@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+from math import inf
+from typing import NamedTuple
 
 import msgspec
 
-from .transcript import Segment, Transcript
+from .transcript import Transcript
+
+_SHORTEST_SECONDS = 1.0
 
 
 def text(transcripts: Sequence[Transcript]) -> str:
-    """One line a recording."""
-    return "".join(f"{transcript.text}\n" for transcript in transcripts)
+    """One line a recording; of several levels one line each, headed by the level's name."""
+    return "".join(
+        f"{line}\n"
+        for transcript in transcripts
+        for line in _headed({level: result.text for level, result in transcript.levels.items()})
+    )
 
 
 def json(transcripts: Sequence[Transcript]) -> str:
-    """One object, or an array of several."""
-    content = transcripts[0] if len(transcripts) == 1 else list(transcripts)
-    return msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
+    """An object where there is one recording, an array of them otherwise."""
+    return json_object(transcripts[0]) if len(transcripts) == 1 else json_array(transcripts)
+
+
+def json_object(transcript: Transcript) -> str:
+    """One object."""
+    return _indented(msgspec.json.encode(transcript))
+
+
+def json_array(transcripts: Sequence[Transcript]) -> str:
+    """An array of objects, also for one recording or none."""
+    return _indented(msgspec.json.encode(list(transcripts)))
 
 
 def jsonl(transcripts: Sequence[Transcript]) -> str:
@@ -28,15 +46,19 @@ def jsonl(transcripts: Sequence[Transcript]) -> str:
 def srt(transcripts: Sequence[Transcript]) -> str:
     """SubRip subtitles of one recording."""
     cues = (
-        f"{number}\n{_times(segment, ',')}\n{segment.text}\n"
-        for number, segment in enumerate(_segments(transcripts), 1)
+        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text}\n"
+        for number, cue in enumerate(_cues(transcripts), 1)
     )
     return "\n".join(cues)
 
 
 def vtt(transcripts: Sequence[Transcript]) -> str:
     """WebVTT subtitles of one recording."""
-    cues = (f"\n{_times(segment, '.')}\n{segment.text}\n" for segment in _segments(transcripts))
+    cues = (
+        # The three characters that WebVTT reads as markup.
+        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{escape(cue.text, quote=False)}\n"
+        for cue in _cues(transcripts)
+    )
     return "WEBVTT\n" + "".join(cues)
 
 
@@ -55,14 +77,37 @@ SINGLE = frozenset({"srt", "vtt"})
 SUFFIXES = {"text": ".txt", "json": ".json", "jsonl": ".jsonl", "srt": ".srt", "vtt": ".vtt"}
 
 
-def _segments(transcripts: Sequence[Transcript]) -> list[Segment]:
+class _Cue(NamedTuple):
+    start: float
+    end: float
+    text: str
+
+
+def _cues(transcripts: Sequence[Transcript]) -> Iterator[_Cue]:
+    """A cue for every segment: each chosen level's tokens up to the next one, a line a level."""
     if len(transcripts) != 1:
         raise ValueError("subtitles describe one recording")
-    return transcripts[0].segments
+    segments, levels = transcripts[0].segments, transcripts[0].levels
+    starts = [segment.start for segment in segments]
+    for place, segment in enumerate(segments):
+        until = starts[place + 1] if place + 1 < len(starts) else inf
+        since = segment.start if place else 0.0
+        texts = {
+            level: " ".join("".join(token.text for token in result.tokens if since <= token.start < until).split())
+            for level, result in levels.items()
+        }
+        # A token lasts a frame or two, and a cue must stay long enough to be read.
+        yield _Cue(
+            segment.start, min(max(segment.end, segment.start + _SHORTEST_SECONDS), until), "\n".join(_headed(texts))
+        )
 
 
-def _times(segment: Segment, point: str) -> str:
-    return f"{_clock(segment.start, point)} --> {_clock(segment.end, point)}"
+def _headed(texts: dict[str, str]) -> list[str]:
+    return list(texts.values()) if len(texts) == 1 else [f"{level}: {text}" for level, text in texts.items()]
+
+
+def _indented(encoded: bytes) -> str:
+    return msgspec.json.format(encoded, indent=2).decode() + "\n"
 
 
 def _clock(seconds: float, point: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -36,10 +36,11 @@ Source = Path | str | Floats
 
 @dataclass(frozen=True)
 class _Clip:
+    """A recording that fits one window, ready for the engine."""
+
     place: int
-    name: str
+    recording: _Recording
     features: Floats
-    seconds: float
 
 
 class Model:
@@ -57,21 +58,24 @@ class Model:
         self.levels = list(self.manifest.levels)
         self._engine = engine
         self._settings = FeatureSettings.from_json(self.manifest.features)
+        longest = self.manifest.limits.max_frames
+        if longest is not None:
+            window_seconds = min(window_seconds, longest * self._settings.frame_samples / SAMPLE_RATE)
         self._window_seconds = window_seconds
         self._overlap_seconds = min(overlap_seconds, window_seconds / 2)
 
     def transcribe(self, source: Source) -> Transcript:
         """Transcribe one recording of any length. Raises AudioError or InferenceError."""
-        return self._transcribe_windows(_name(source, 0), self._windows(source), _seconds(source))
+        return self._transcribe(_Recording(source, 0))
 
     def transcribe_batch(self, sources: Sequence[Source], batch_seconds: float = 60.0) -> list[Transcript]:
         """Transcribe several recordings, in the order given; the first error ends it."""
-        found: list[Transcript | None] = [None] * len(sources)
+        found: dict[int, Transcript] = {}
         for place, result in self.transcribe_many(sources, batch_seconds):
             if isinstance(result, QasrError):
                 raise result
             found[place] = result
-        return [result for result in found if result is not None]
+        return [found[place] for place in range(len(sources))]
 
     def transcribe_many(
         self, sources: Sequence[Source], batch_seconds: float = 60.0
@@ -81,28 +85,35 @@ class Model:
         Recordings of like length go through the engine together, padded and masked, ``batch_seconds`` of audio with
         padding at most; those longer than a window go alone.
         """
+        recordings = [_Recording(source, place) for place, source in enumerate(sources)]
         short: list[tuple[float, int]] = []
-        for place, source in enumerate(sources):
+        for place, recording in enumerate(recordings):
             try:
-                seconds = _seconds(source)
+                stated = recording.stated_seconds()
             except AudioError as error:
                 yield place, error
                 continue
-            if seconds > self._window_seconds:
-                yield place, self._attempt(source, place)
+            if stated > self._window_seconds:
+                yield place, self._attempt(recording)
             else:
-                short.append((seconds, place))
+                short.append((stated, place))
+        most = self.manifest.limits.max_batch or len(short)
         waiting: list[_Clip] = []
-        for seconds, place in sorted(short):
+        for stated, place in sorted(short):
             try:
-                window = next(iter(self._windows(sources[place])))
+                with closing(self._windows(recordings[place])) as parts:
+                    window = next(parts)
             except AudioError as error:
                 yield place, error
                 continue
-            if waiting and seconds * (len(waiting) + 1) > batch_seconds:
+            if not window.last:
+                # The header of an mp3 or of a recording made into a pipe can state too little.
+                yield place, self._attempt(recordings[place])
+                continue
+            if waiting and (stated * (len(waiting) + 1) > batch_seconds or len(waiting) == most):
                 yield from self._run(waiting)
                 waiting = []
-            waiting.append(_Clip(place, _name(sources[place], place), window.features, seconds))
+            waiting.append(_Clip(place, recordings[place], window.features))
         if waiting:
             yield from self._run(waiting)
 
@@ -118,9 +129,9 @@ class Model:
     ) -> None:
         self.close()
 
-    def _attempt(self, source: Source, place: int) -> Transcript | QasrError:
+    def _attempt(self, recording: _Recording) -> Transcript | QasrError:
         try:
-            return self._transcribe_windows(_name(source, place), self._windows(source), _seconds(source))
+            return self._transcribe(recording)
         except QasrError as error:
             return error
 
@@ -136,21 +147,19 @@ class Model:
                 yield from self._run([clip])
             return
         for clip, part in zip(clips, frames, strict=True):
-            yield clip.place, self._transcript(part, clip.name, clip.seconds)
+            yield clip.place, self._transcript(part, clip.recording)
 
-    def _transcribe_windows(self, name: str, parts: Iterable[Window], seconds: float) -> Transcript:
+    def _transcribe(self, recording: _Recording) -> Transcript:
         stitcher = Stitcher()
-        for window in parts:
-            stitcher.add(self._infer([window.features])[0], self._output_length(window.start))
-        return self._transcript(stitcher.join(), name, seconds)
+        for window in self._windows(recording):
+            stitcher.add(self._infer([window.features])[0], self._output_place(window.start))
+        return self._transcript(stitcher.join(), recording)
 
-    def _windows(self, source: Source) -> Iterator[Window]:
-        blocks = partial(_blocks, source)
+    def _windows(self, recording: _Recording) -> Generator[Window]:
         try:
-            yield from windows(blocks, self._settings, self._window_seconds, self._overlap_seconds)
+            yield from windows(recording.blocks, self._settings, self._window_seconds, self._overlap_seconds)
         except AudioError as error:
-            name = _name(source, 0)
-            raise error if str(error).startswith(name) else AudioError(f"{name}: {error}") from None
+            raise error if str(error).startswith(recording.name) else AudioError(f"{recording.name}: {error}") from None
 
     def _infer(self, features: list[Floats]) -> list[Frames]:
         padded, lengths = batch(features, self._settings)
@@ -165,9 +174,19 @@ class Model:
             frames = (frames + 2 * padding - kernel) // stride + 1
         return frames
 
-    def _transcript(self, frames: Frames, name: str, seconds: float) -> Transcript:
+    def _output_place(self, frame: int) -> int:
+        """The logit frame that stands for an input frame."""
+        for _, stride, _ in self.manifest.subsampling:
+            frame = round(frame / stride)
+        return frame
+
+    def _transcript(self, frames: Frames, recording: _Recording) -> Transcript:
         return transcribe_frames(
-            frames, self.manifest.levels, audio=name, seconds=seconds, frame_rate_hz=self.manifest.frame_rate_hz
+            frames,
+            self.manifest.levels,
+            audio=recording.name,
+            seconds=recording.seconds,
+            frame_rate_hz=self.manifest.frame_rate_hz,
         )
 
 
@@ -187,11 +206,28 @@ def load(
     return Model(artifact, load_engine(artifact, EngineOptions(device=device, threads=threads)), window_seconds)
 
 
-def _blocks(source: Source) -> Iterator[Floats]:
-    if isinstance(source, np.ndarray):
-        yield _checked(source)
-    else:
-        yield from stream(source)
+class _Recording:
+    """A source that can be read as often as needed; ``seconds`` is what was heard when it was last read through."""
+
+    def __init__(self, source: Source, place: int) -> None:
+        self._source = source
+        self.name = f"samples {place}" if isinstance(source, np.ndarray) else str(Path(source))
+        self.seconds = 0.0
+
+    def stated_seconds(self) -> float:
+        """Duration by the file's header, which may be wrong. Raises AudioError."""
+        if isinstance(self._source, np.ndarray):
+            return self._source.size / SAMPLE_RATE
+        return duration(self._source)
+
+    def blocks(self) -> Iterator[Floats]:
+        """The samples. Raises AudioError."""
+        samples = 0
+        given = [_checked(self._source)] if isinstance(self._source, np.ndarray) else stream(self._source)
+        for block in given:
+            samples += block.size
+            yield block
+        self.seconds = samples / SAMPLE_RATE
 
 
 def _checked(samples: NDArray[np.float32]) -> Floats:
@@ -203,11 +239,3 @@ def _checked(samples: NDArray[np.float32]) -> Floats:
     if not np.isfinite(samples).all():
         raise AudioError("samples that are no numbers (NaN or infinity)")
     return samples
-
-
-def _seconds(source: Source) -> float:
-    return source.size / SAMPLE_RATE if isinstance(source, np.ndarray) else duration(source)
-
-
-def _name(source: Source, place: int) -> str:
-    return f"samples {place}" if isinstance(source, np.ndarray) else str(source)

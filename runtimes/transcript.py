@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,7 +16,7 @@ from .decoding import Frames, Runs, Vocabularies, collapse
 PHONEMES = "phonemes"
 """The level whose groups the sifat levels describe."""
 
-# Cues end at a pause, and in a long stretch without one after ten seconds.
+# Seconds. Cues end at a pause, and in a long stretch without one after ten seconds.
 _PAUSE_SECONDS = 0.4
 _LONGEST_SECONDS = 10.0
 
@@ -22,6 +24,7 @@ _LONGEST_SECONDS = 10.0
 class Token(msgspec.Struct, frozen=True):
     """A decoded token; times in seconds, confidence the mean probability over its frames."""
 
+    id: int
     text: str
     start: float
     end: float
@@ -54,6 +57,12 @@ class Segment(msgspec.Struct, frozen=True):
     confidence: float
 
 
+class _Unit(NamedTuple):
+    tokens: list[Token]
+    space: str
+    """What parts it from the unit before."""
+
+
 class Transcript(msgspec.Struct, frozen=True):
     """The transcription of one recording."""
 
@@ -83,7 +92,7 @@ def transcribe_frames(
         seconds=round(seconds, 3),
         levels=levels,
         groups=_groups(levels) if PHONEMES in levels and len(levels) > 1 else [],
-        segments=_segments(levels[first].tokens, vocabularies[first].word_delimiter),
+        segments=_segments(_units(first, levels[first], vocabularies[first].word_delimiter is not None)),
     )
 
 
@@ -109,9 +118,9 @@ def _level(runs: Runs, vocabulary: LevelVocabulary, rate: float) -> LevelResult:
         " " if vocabulary.tokens[index] == vocabulary.word_delimiter else vocabulary.tokens[index] for index in runs.ids
     ]
     tokens = [
-        Token(text, round(start / rate, 3), round(stop / rate, 3), round(confidence, 4))
-        for text, start, stop, confidence in zip(
-            texts, runs.starts.tolist(), runs.stops.tolist(), runs.confidence.tolist(), strict=True
+        Token(index, text, round(start / rate, 3), round(stop / rate, 3), round(confidence, 4))
+        for index, text, start, stop, confidence in zip(
+            runs.ids.tolist(), texts, runs.starts.tolist(), runs.stops.tolist(), runs.confidence.tolist(), strict=True
         )
     ]
     return LevelResult(_join(texts, vocabulary.word_delimiter), _mean(tokens), tokens)
@@ -128,9 +137,7 @@ def _mean(tokens: list[Token]) -> float:
 
 def _groups(levels: Mapping[str, LevelResult]) -> list[Group]:
     phonemes = levels[PHONEMES]
-    # Characters and tokens differ where a vocabulary has tokens of several characters.
-    owner = [index for index, token in enumerate(phonemes.tokens) for _ in token.text]
-    spans = [(owner[begin], owner[end - 1]) for begin, end in grouping.spans(phonemes.text)]
+    spans = _group_spans(phonemes)
     starts = np.array([phonemes.tokens[first].start for first, _ in spans])
     stops = np.array([phonemes.tokens[last].end for _, last in spans])
     sifat = {level: result.tokens for level, result in levels.items() if level != PHONEMES}
@@ -152,22 +159,43 @@ def _groups(levels: Mapping[str, LevelResult]) -> list[Group]:
     ]
 
 
-def _segments(tokens: list[Token], delimiter: str | None) -> list[Segment]:
-    pieces: list[list[Token]] = []
-    for token in tokens:
-        if not pieces or _breaks(pieces[-1], token, words=delimiter is not None):
+def _group_spans(phonemes: LevelResult) -> list[tuple[int, int]]:
+    """First and last token of every phoneme group."""
+    # Characters and tokens differ where a vocabulary has tokens of several characters.
+    owner = [index for index, token in enumerate(phonemes.tokens) for _ in token.text]
+    return [(owner[begin], owner[end - 1]) for begin, end in grouping.spans(phonemes.text)]
+
+
+def _units(level: str, result: LevelResult, words: bool) -> list[_Unit]:
+    """What a cue never splits: words, phoneme groups, or else tokens."""
+    tokens = result.tokens
+    if words:
+        runs = [list(run) for spoken, run in groupby(tokens, lambda token: token.text != " ") if spoken]
+        # The space stands with the word that it precedes, so that cues are joined as any other text.
+        return [_Unit(run, " " if place else "") for place, run in enumerate(runs)]
+    heads = {first for first, _ in _group_spans(result)} if level == PHONEMES else set(range(len(tokens)))
+    units: list[_Unit] = []
+    for place, token in enumerate(tokens):
+        if not units or place in heads:
+            units.append(_Unit([], ""))
+        units[-1].tokens.append(token)
+    return units
+
+
+def _segments(units: list[_Unit]) -> list[Segment]:
+    pieces: list[list[_Unit]] = []
+    for unit in units:
+        start, end = unit.tokens[0].start, unit.tokens[-1].end
+        if (
+            not pieces
+            or start - pieces[-1][-1].tokens[-1].end >= _PAUSE_SECONDS
+            or end - pieces[-1][0].tokens[0].start > _LONGEST_SECONDS
+        ):
             pieces.append([])
-        pieces[-1].append(token)
+        pieces[-1].append(unit)
     segments = []
     for piece in pieces:
-        text = _join([token.text for token in piece], delimiter)
-        if text:
-            segments.append(Segment(text, piece[0].start, piece[-1].end, _mean(piece)))
+        tokens = [token for unit in piece for token in unit.tokens]
+        text = "".join(unit.space + "".join(token.text for token in unit.tokens) for unit in piece).strip()
+        segments.append(Segment(text, tokens[0].start, tokens[-1].end, _mean(tokens)))
     return segments
-
-
-def _breaks(piece: list[Token], token: Token, *, words: bool) -> bool:
-    if token.start - piece[-1].end >= _PAUSE_SECONDS:
-        return True
-    # Where words are written, a cue that has grown too long still ends between two of them.
-    return token.end - piece[0].start > _LONGEST_SECONDS and (not words or piece[-1].text == " ")
