@@ -16,6 +16,7 @@ import soxr
 from .errors import AudioError, AudioNotFoundError
 from .features import Floats
 from .settings import SAMPLE_RATE
+from .truncation import is_cut
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au"})
 """Endings of files that a folder is searched for."""
@@ -53,13 +54,10 @@ def stream(source: Path | str, block_seconds: float = _BLOCK_SECONDS) -> Iterato
                 yield samples
             if last:
                 break
-        # A compressed file's length is an estimate; the others state theirs.
-        if frames < file.frames and file.format not in {"MP3", "MPEG", "OGG"}:
-            raise AudioError(
-                f"{path}: ends after {frames} of its {file.frames} samples; it was cut off, fetch it again"
-            )
         if frames == 0:
             raise AudioError(f"{path}: holds no sound (zero samples)")
+        if is_cut(path, file, frames):
+            raise AudioError(f"{path}: is cut off after {frames / file.samplerate:.1f} s; fetch it again")
 
 
 def duration(source: Path | str) -> float:

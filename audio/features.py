@@ -62,10 +62,18 @@ def extract(waveform: Floats, settings: FeatureSettings) -> Floats:
     """
     energies = fbank(waveform, settings)
     check_length(waveform.size, settings)
-    mean = energies.mean(axis=0)
-    # The extractor, following torch, takes the unbiased variance.
+    return stack(normalize(energies), settings)
+
+
+def normalize(energies: Floats) -> Floats:
+    """Zero mean and unit variance per mel bin of one utterance (frames, mel bins).
+
+    In float32 and with the unbiased variance, as the extractor has it: of a silent utterance, whose variance is zero,
+    what remains is the rounding of its mean.
+    """
     deviation = np.sqrt(energies.var(axis=0, ddof=1) + np.float32(_VARIANCE_FLOOR))
-    return stack((energies - mean) / deviation, settings)
+    normalized: Floats = (energies - energies.mean(axis=0)) / deviation
+    return normalized
 
 
 def batch(features: Sequence[Floats], settings: FeatureSettings) -> tuple[Floats, NDArray[np.int64]]:

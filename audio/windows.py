@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .features import Floats, RunningStatistics, check_length, fbank_blocks, stack
+from .features import Floats, RunningStatistics, check_length, fbank_blocks, normalize, stack
 from .settings import SAMPLE_RATE, FeatureSettings
 
 WINDOW_SECONDS = 30.0
@@ -48,7 +48,8 @@ def windows(
     length, overlap = round(window_seconds * per_second), round(overlap_seconds * per_second)
     total = statistics.frames // settings.stride
     if total <= length:
-        yield Window(np.concatenate(list(_frames(blocks, settings, statistics))), 0, first=True, last=True)
+        energies = np.concatenate(list(fbank_blocks(blocks(), settings)))
+        yield Window(stack(normalize(energies), settings), 0, first=True, last=True)
         return
     kept = np.empty((0, settings.feature_size), dtype=np.float32)
     kept_from = start = 0

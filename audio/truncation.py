@@ -1,0 +1,49 @@
+"""Files that end before their end: libsndfile reads what is there and says nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import soundfile
+
+# Writers to a pipe cannot know the length, and put the largest number that they can.
+_UNKNOWN_LENGTH = 0x7FFF0000
+_MP3_FRAME_SAMPLES = 1152
+# An Ogg page is at most 65,307 bytes long.
+_OGG_TAIL_BYTES = 1 << 17
+_OGG_END_OF_STREAM = 4
+
+
+def is_cut(path: Path, file: soundfile.SoundFile, frames: int) -> bool:
+    """Whether ``file``, of which ``frames`` samples could be read, states more than it holds.
+
+    An mp3 without a length in its first frame states nothing, and a cut one cannot be told from a short one.
+    """
+    if file.format == "OGG":
+        return not _ends_ogg(path)
+    if file.format in {"MP3", "MPEG"}:
+        return _states_length(path) and frames < file.frames - 2 * _MP3_FRAME_SAMPLES
+    if frames < file.frames:
+        return True
+    # libsndfile corrects the length of a cut wav, aiff or au and leaves a note of what the header said.
+    notes = re.findall(r"(\d+) \(should be (\d+)\)", file.extra_info)
+    return any(int(found) < int(stated) < _UNKNOWN_LENGTH for stated, found in notes)
+
+
+def _ends_ogg(path: Path) -> bool:
+    """Whether the last page carries the end-of-stream flag (RFC 3533, section 6)."""
+    with path.open("rb") as data:
+        data.seek(0, os.SEEK_END)
+        data.seek(max(0, data.tell() - _OGG_TAIL_BYTES))
+        tail = data.read()
+    page = tail.rfind(b"OggS")
+    return page >= 0 and len(tail) > page + 5 and bool(tail[page + 5] & _OGG_END_OF_STREAM)
+
+
+def _states_length(path: Path) -> bool:
+    """Whether the mp3's first frame is a Xing or Info header, which gives the number of frames."""
+    with path.open("rb") as data:
+        head = data.read(1 << 16)
+    return b"Xing" in head or b"Info" in head

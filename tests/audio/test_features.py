@@ -1,0 +1,95 @@
+"""Features equal those of transformers' extractor, edge cases included."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qasr.audio import AudioError, FeatureSettings, FeatureSettingsError, batch, extract, fbank
+
+RATE = 16_000
+
+
+def upstream(waveforms, padding_value: float):
+    from transformers import SeamlessM4TFeatureExtractor
+
+    extractor = SeamlessM4TFeatureExtractor(
+        feature_size=80, num_mel_bins=80, sampling_rate=RATE, stride=2, padding_value=padding_value
+    )
+    outputs = extractor(waveforms, sampling_rate=RATE, return_tensors="np", padding=True)
+    return outputs["input_features"], outputs["attention_mask"].sum(-1)
+
+
+def signals() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    times = np.arange(3 * RATE) / RATE
+    tone = 0.3 * np.sin(2 * np.pi * 180 * times) * np.exp(-3 * (times % 1))
+    return {
+        "noise": 0.1 * rng.standard_normal(3 * RATE),
+        "loud": rng.uniform(-1, 1, RATE),
+        "quiet": 1e-5 * rng.standard_normal(RATE),
+        "tone without noise": tone,
+        "tone with noise": tone + 1e-4 * rng.standard_normal(tone.size),
+        "silence": np.zeros(RATE),
+        "silence, then sound": np.concatenate([np.zeros(RATE), 0.1 * rng.standard_normal(RATE)]),
+        "constant": np.full(RATE, 0.25),
+    }
+
+
+@pytest.mark.parametrize("name", list(signals()))
+def test_equal_to_upstream(name):
+    waveform = signals()[name].astype(np.float32)
+    expected, lengths = upstream([waveform], 1.0)
+    found = extract(waveform, FeatureSettings(padding_value=1.0))
+    assert found.dtype == np.float32
+    assert len(found) == lengths[0]
+    np.testing.assert_allclose(found, expected[0, : lengths[0]], atol=1e-3)
+
+
+@pytest.mark.parametrize("samples", [560, 561, 719, 720, 721, 880, 1_040, 4_000, 16_001, 16_159, 16_160])
+def test_odd_and_even_frame_counts(samples):
+    waveform = (0.1 * np.random.default_rng(samples).standard_normal(samples)).astype(np.float32)
+    expected, lengths = upstream([waveform], 0.0)
+    found = extract(waveform, FeatureSettings())
+    # With an odd count the extractor pads a last stack and masks it; here it is left out.
+    assert len(found) == lengths[0] == (1 + (samples - 400) // 160) // 2
+    np.testing.assert_allclose(found, expected[0, : lengths[0]], atol=1e-3)
+
+
+@pytest.mark.parametrize("padding_value", [0.0, 1.0])
+def test_batches(padding_value):
+    rng = np.random.default_rng(2)
+    waveforms = [(0.1 * rng.standard_normal(samples)).astype(np.float32) for samples in (16_000, 9_000, 12_345)]
+    expected, expected_lengths = upstream(waveforms, padding_value)
+    settings = FeatureSettings(padding_value=padding_value)
+    found, lengths = batch([extract(waveform, settings) for waveform in waveforms], settings)
+    assert lengths.tolist() == expected_lengths.tolist()
+    for row, length in enumerate(lengths):
+        np.testing.assert_allclose(found[row, :length], expected[row, :length], atol=1e-3)
+        assert (found[row, length:] == padding_value).all()
+
+
+@pytest.mark.parametrize("samples", [0, 1, 399, 400, 559])
+def test_too_short_is_named(samples):
+    with pytest.raises(AudioError, match=r"lasts \d+ ms, and the model needs 35 ms at least"):
+        extract(np.zeros(samples, np.float32), FeatureSettings())
+
+
+def test_silence_is_finite():
+    assert np.isfinite(fbank(np.zeros(RATE, np.float32), FeatureSettings())).all()
+
+
+def test_settings_from_json():
+    kind = "SeamlessM4TFeatureExtractor"
+    settings = FeatureSettings.from_json({"feature_extractor_type": kind, "num_mel_bins": 80, "padding_value": 1})
+    assert settings == FeatureSettings(num_mel_bins=80, stride=2, padding_value=1.0)
+    assert settings.feature_size == 160
+
+
+def test_settings_that_cannot_be_followed_are_all_named():
+    stored = {"feature_extractor_type": "WhisperFeatureExtractor", "sampling_rate": 8_000}
+    stored |= {"stride": 0, "padding_value": "x"}
+    with pytest.raises(FeatureSettingsError) as caught:
+        FeatureSettings.from_json(stored)
+    for part in ("'WhisperFeatureExtractor'", "sampling_rate is 8000", "stride is 0", "padding_value is 'x'"):
+        assert part in str(caught.value)

@@ -1,0 +1,77 @@
+"""Windows of long audio hold the frames of the whole file, in bounded memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from qasr.audio import AudioError, FeatureSettings, extract, windows
+
+SETTINGS = FeatureSettings(padding_value=1.0)
+
+
+def blocks_of(samples: np.ndarray, size: int = 7_777):
+    return lambda: (samples[start : start + size] for start in range(0, samples.size, size))
+
+
+@pytest.mark.parametrize("seconds", [0.035, 1.0, 9.99])
+def test_short_audio_is_one_window_equal_to_extract(speechlike, seconds):
+    samples = speechlike(seconds)
+    (window,) = windows(blocks_of(samples), SETTINGS, 10.0, 2.0)
+    assert (window.start, window.first, window.last) == (0, True, True)
+    np.testing.assert_allclose(window.features, extract(samples, SETTINGS), atol=1e-4)
+
+
+@pytest.mark.parametrize("seconds", [10.1, 17.9, 18.0, 18.1, 60.0, 61.3])
+def test_windows_hold_the_frames_of_the_whole(speechlike, seconds):
+    samples = speechlike(seconds)
+    whole = extract(samples, SETTINGS)
+    found = list(windows(blocks_of(samples), SETTINGS, 10.0, 2.0))
+    assert [window.first for window in found] == [True] + [False] * (len(found) - 1)
+    assert [window.last for window in found] == [False] * (len(found) - 1) + [True]
+    covered = 0
+    for window in found:
+        assert len(window.features) == 500
+        assert window.start + 100 <= covered or window.first
+        np.testing.assert_allclose(window.features, whole[window.start : window.start + 500], atol=1e-4)
+        covered = window.start + 500
+    assert covered == len(whole)
+
+
+def test_too_short():
+    with pytest.raises(AudioError, match="lasts 31 ms, and the model needs 35 ms at least"):
+        list(windows(blocks_of(np.zeros(500, np.float32)), SETTINGS))
+
+
+@pytest.mark.parametrize(("window", "overlap"), [(10.0, 0.0), (10.0, 10.0), (5.0, 6.0)])
+def test_impossible_overlap(window, overlap):
+    with pytest.raises(ValueError, match="must lie between 0 and the window"):
+        list(windows(blocks_of(np.zeros(16_000, np.float32)), SETTINGS, window, overlap))
+
+
+def test_memory_is_bounded_by_the_window(tmp_path):
+    """A ten-minute file adds far less than its 37 MB of samples to the memory that a ten-second one takes."""
+    rng = np.random.default_rng(0)
+    for name, seconds in (("short", 10), ("long", 600)):
+        with soundfile.SoundFile(tmp_path / f"{name}.wav", "w", 16_000, 1) as file:
+            for _ in range(seconds):
+                file.write(0.1 * rng.standard_normal(16_000))
+    code = (
+        "import resource, sys; from functools import partial; from qasr.audio import *\n"
+        "count = sum(1 for _ in windows(partial(stream, sys.argv[1]), FeatureSettings()))\n"
+        "print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    found = {}
+    for name in ("short", "long"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / f"{name}.wav")], capture_output=True, text=True, check=True
+        )
+        found[name] = tuple(map(int, done.stdout.split()))
+    assert found["short"][0] == 1
+    assert found["long"][0] == 25
+    grown = (found["long"][1] - found["short"][1]) / 1024
+    assert grown < 20, f"grew by {grown:.1f} MiB"

@@ -1,0 +1,145 @@
+"""Fixtures shared by all rooms: audio files, a hand-made ONNX artifact, and artifacts of the bundled model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from qasr.artifacts import Artifact, InputLimits, LevelVocabulary, Manifest, Precision, Source, create
+
+TONES_HZ = {"a": 400.0, "b": 1_000.0, "c": 2_500.0}
+
+
+@pytest.fixture
+def write_audio(tmp_path: Path) -> Callable[..., Path]:
+    """Write samples to a file of any format that soundfile knows."""
+
+    def write(name: str, samples: np.ndarray, rate: int = 16_000, **options: object) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, samples, rate, **options)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def speechlike() -> Callable[..., np.ndarray]:
+    """Harmonics with a slow envelope and a little noise: float32 at the rate given."""
+
+    def make(seconds: float, rate: int = 16_000, seed: int = 0) -> np.ndarray:
+        times = np.arange(round(seconds * rate)) / rate
+        voice = sum(np.sin(2 * np.pi * 140 * k * times) / k for k in range(1, 8))
+        envelope = 0.55 + 0.45 * np.sin(2 * np.pi * 1.3 * times)
+        noise = np.random.default_rng(seed).standard_normal(times.size)
+        return (0.1 * voice * envelope + 0.003 * noise).astype(np.float32)
+
+    return make
+
+
+def manifest(target: str = "onnx-fp32", **changes: object) -> Manifest:
+    """A sound manifest of a model with the levels ``letters`` and ``loud``."""
+    fields: dict[str, object] = {
+        "qasr_version": "0",
+        "target": target,
+        "engine": "onnx",
+        "method": None,
+        "source": Source("toy", None, "0" * 64, "Toy", 1),
+        "precision": Precision("fp32", {}, {}, {}),
+        "levels": {
+            "letters": LevelVocabulary(["[PAD]", "a", "b", "c"], 0, [0]),
+            "loud": LevelVocabulary(["[PAD]", "[yes]"], 0, [0]),
+        },
+        "features": {"feature_extractor_type": "SeamlessM4TFeatureExtractor", "padding_value": 1},
+        "frame_rate_hz": 50.0,
+        "limits": InputLimits(160),
+        "toolchain": {},
+    }
+    return Manifest(**(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def make_manifest() -> Callable[..., Manifest]:
+    return manifest
+
+
+def toy_onnx() -> bytes:
+    """A model that hears tones: each letter's logit is the energy of one mel band, the blank's a constant."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = {"letters": np.zeros((160, 4), np.float32), "loud": np.zeros((160, 2), np.float32)}
+    for column, hertz in enumerate(TONES_HZ.values(), 1):
+        mel = 1127 * np.log1p(np.array([20.0, hertz, 8_000.0]) / 700)
+        band = round((mel[1] - mel[0]) / (mel[2] - mel[0]) * 81) - 1
+        weights["letters"][[band, 80 + band], column] = 2.0
+        weights["loud"][[band, 80 + band], 1] = 1.0
+    biases = {"letters": np.array([4.0, 0, 0, 0], np.float32), "loud": np.array([2.0, 0], np.float32)}
+    nodes, initializers = [], []
+    for level in weights:
+        initializers += [numpy_helper.from_array(weights[level], f"w_{level}")]
+        initializers += [numpy_helper.from_array(biases[level], f"b_{level}")]
+        nodes.append(helper.make_node("MatMul", ["features", f"w_{level}"], [f"p_{level}"]))
+        nodes.append(helper.make_node("Add", [f"p_{level}", f"b_{level}"], [level]))
+    graph = helper.make_graph(
+        nodes,
+        "toy",
+        [
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", "frames", 160]),
+            helper.make_tensor_value_info("lengths", TensorProto.INT64, ["batch"]),
+        ],
+        [
+            helper.make_tensor_value_info("letters", TensorProto.FLOAT, ["batch", "frames", 4]),
+            helper.make_tensor_value_info("loud", TensorProto.FLOAT, ["batch", "frames", 2]),
+        ],
+        initializers,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Artifact:
+    """An artifact whose transcript of tones is known exactly."""
+    with create(tmp_path / "toy") as staging:
+        (staging.folder / "model.onnx").write_bytes(toy_onnx())
+        staging.seal(manifest())
+        return staging.publish()
+
+
+def tones(text: str, rate: int = 16_000, seconds: float = 0.2) -> np.ndarray:
+    """A tone per letter with silence around each; ``.`` is a second of silence. The toy reads it back."""
+    times = np.arange(round(seconds * rate)) / rate
+    gap = np.zeros(round(0.1 * rate))
+    parts = [gap]
+    for letter in text:
+        parts += [np.zeros(rate)] if letter == "." else [0.5 * np.sin(2 * np.pi * TONES_HZ[letter] * times), gap]
+    noise = 1e-3 * np.random.default_rng(0).standard_normal(sum(map(len, parts)))
+    return (np.concatenate(parts) + noise).astype(np.float32)
+
+
+@pytest.fixture
+def make_tones() -> Callable[..., np.ndarray]:
+    return tones
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact]:
+    """Artifacts of the bundled model, each exported once in a session."""
+    from qasr.exporters import ExportOptions, export
+
+    folder = tmp_path_factory.mktemp("artifacts")
+    made: dict[str, Artifact] = {}
+
+    def get(target: str, method: str | None = None) -> Artifact:
+        name = f"{target}-{method}" if method else target
+        if name not in made:
+            made[name] = export("reference", target, folder / name, ExportOptions(method=method))
+        return made[name]
+
+    return get
