@@ -39,7 +39,7 @@ def main(command: click.Command) -> NoReturn:
     # As an exception, so that a `kill` runs the same clean-up as Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
-        code = command.main(standalone_mode=False)
+        code = command.main(prog_name=_name(command), standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = USAGE

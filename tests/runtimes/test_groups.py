@@ -29,7 +29,9 @@ def test_groups(text, expected):
 
 
 def test_groups_equal_those_of_quran_transcript():
-    alphabet = pytest.importorskip("quran_transcript.alphabet", reason="needs quran-transcript, of the extra 'reference'")
+    alphabet = pytest.importorskip(
+        "quran_transcript.alphabet", reason="needs quran-transcript, of the extra 'reference'"
+    )
     sifa = pytest.importorskip("quran_transcript.phonetics.sifa")
     core, residuals = alphabet.phonetic_groups.core, alphabet.phonetic_groups.residuals
     assert (set(groups.CORE), set(groups.RESIDUALS)) == (set(core), set(residuals))

@@ -1,0 +1,66 @@
+"""``python -m qasr.runtimes.probe`` in its own process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from qasr.runtimes import load
+
+
+def probe(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "qasr.runtimes.probe", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    random = np.random.default_rng(0)
+    given = {
+        "features_0": random.standard_normal((3, 40, 160)).astype(np.float32),
+        "lengths_0": np.array([40, 31, 7]),
+        "features_1": random.standard_normal((1, 11, 160)).astype(np.float32),
+        "lengths_1": np.array([11]),
+    }
+    np.savez(tmp_path / "in.npz", **given)
+    return given
+
+
+def test_logits_and_report(toy, inputs, tmp_path):
+    done = probe(toy.folder, tmp_path / "in.npz", tmp_path / "out.npz", "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["load_seconds"] > 0
+    assert report["peak_rss_bytes"] > 10_000_000
+    assert sum(report["kernels"].values()) >= 2
+    assert set(report["kernels"]) <= {"MatMul", "Add", "Gemm", "FusedMatMul"}
+    engine = load(toy.folder)._engine
+    with np.load(tmp_path / "out.npz") as outputs:
+        assert set(outputs.files) == {f"logits_{index}_{level}" for index in (0, 1) for level in ("letters", "loud")}
+        for index in (0, 1):
+            for level, logits in engine.infer(inputs[f"features_{index}"], inputs[f"lengths_{index}"]).items():
+                np.testing.assert_allclose(outputs[f"logits_{index}_{level}"], logits, atol=1e-5)
+
+
+def test_each_kernel_counts_once_however_often_it_ran(toy, inputs, tmp_path):
+    once = {name: value for name, value in inputs.items() if name.endswith("_0")}
+    np.savez(tmp_path / "once.npz", **once)
+    reports = [
+        json.loads(probe(toy.folder, tmp_path / name, tmp_path / "out.npz").stdout) for name in ("in.npz", "once.npz")
+    ]
+    assert reports[0]["kernels"] == reports[1]["kernels"]
+
+
+def test_a_changed_artifact_fails_in_one_line(toy, inputs, tmp_path):
+    (toy.folder / "model.onnx").write_bytes((toy.folder / "model.onnx").read_bytes()[:-1] + b"\x00")
+    done = probe(toy.folder, tmp_path / "in.npz", tmp_path / "out.npz")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out.npz").exists()
