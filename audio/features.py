@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,16 @@ from .settings import FRAME_SAMPLES, HOP_SAMPLES, SAMPLE_RATE, FeatureSettings
 Floats = NDArray[np.float32]
 
 _FFT_SIZE = 512
+_BINS = _FFT_SIZE // 2 + 1
 _PRE_EMPHASIS = 0.97
 _INT16_SCALE = 32_768.0
 _MEL_FLOOR = 1.192092955078125e-07
 _LOWEST_HZ = 20.0
 _VARIANCE_FLOOR = 1e-7
-# Frames transformed at a time: 1 MB stays in cache, and memory does not grow with the file.
-_BLOCK_FRAMES = 256
+# Frames transformed at a time: their arrays stay in cache, and memory does not grow with the file.
+_BLOCK_FRAMES = 128
+# Window and hop are whole numbers of these pieces, so that each sample enters one sum, not one a frame.
+_PIECE = gcd(FRAME_SAMPLES, HOP_SAMPLES)
 
 
 def fbank(waveform: Floats, settings: FeatureSettings) -> Floats:
@@ -34,23 +38,32 @@ def fbank(waveform: Floats, settings: FeatureSettings) -> Floats:
     energies = np.empty((frames, settings.num_mel_bins), dtype=np.float32)
     if frames == 0:
         return energies
-    windows = np.lib.stride_tricks.sliding_window_view(waveform, FRAME_SAMPLES)[::HOP_SAMPLES]
     window, filters = _window(), _mel_filters(settings.num_mel_bins)
+    size = min(_BLOCK_FRAMES, frames)
     # float64 as in the extractor: in float32 the quiet bins of a loud, noise-free frame would be rounding noise.
-    padded = np.zeros((min(_BLOCK_FRAMES, frames), _FFT_SIZE))
-    for start in range(0, frames, _BLOCK_FRAMES):
-        block = windows[start : start + _BLOCK_FRAMES] * np.float64(_INT16_SCALE)
-        block -= block.mean(axis=1, keepdims=True)
-        # Kaldi emphasizes the first sample against itself.
-        emphasized = padded[: len(block), :FRAME_SAMPLES]
-        np.multiply(block[:, :-1], -_PRE_EMPHASIS, out=emphasized[:, 1:])
-        emphasized[:, 1:] += block[:, 1:]
-        emphasized[:, 0] = block[:, 0] * (1.0 - _PRE_EMPHASIS)
+    padded, power, imaginary = np.zeros((size, _FFT_SIZE)), np.empty((size, _BINS)), np.empty((size, _BINS))
+    for start in range(0, frames, size):
+        count = min(size, frames - start)
+        begin = start * HOP_SAMPLES
+        samples = np.multiply(
+            waveform[begin : begin + (count - 1) * HOP_SAMPLES + FRAME_SAMPLES], _INT16_SCALE, dtype=np.float64
+        )
+        sums = samples.reshape(-1, _PIECE) @ np.ones(_PIECE)
+        means = _frames_of(sums, FRAME_SAMPLES // _PIECE, HOP_SAMPLES // _PIECE).sum(axis=1) / FRAME_SAMPLES
+        # Emphasis is linear: done once for all frames, it leaves (1 - 0.97) of each frame's mean to take away. Kaldi
+        # emphasizes a frame's first sample against itself; the window is zero there, so it does not matter.
+        samples[1:] -= _PRE_EMPHASIS * samples[:-1]
+        emphasized = padded[:count, :FRAME_SAMPLES]
+        rest = ((1.0 - _PRE_EMPHASIS) * means)[:, None]
+        np.subtract(_frames_of(samples, FRAME_SAMPLES, HOP_SAMPLES), rest, out=emphasized)
         emphasized *= window
-        spectrum = np.fft.rfft(padded[: len(block)], axis=1)
-        power = np.square(spectrum.real) + np.square(spectrum.imag)
-        mel = power.astype(np.float32) @ filters
-        np.log(np.maximum(mel, np.float32(_MEL_FLOOR)), out=energies[start : start + len(block)])
+        spectrum = np.fft.rfft(padded[:count], axis=1)
+        np.square(spectrum.real, out=power[:count])
+        np.square(spectrum.imag, out=imaginary[:count])
+        power[:count] += imaginary[:count]
+        np.matmul(power[:count].astype(np.float32), filters, out=energies[start : start + count])
+    np.maximum(energies, np.float32(_MEL_FLOOR), out=energies)
+    np.log(energies, out=energies)
     return energies
 
 
@@ -71,6 +84,8 @@ def normalize(energies: Floats) -> Floats:
     In float32 and with the unbiased variance, as the extractor has it: of a silent utterance, whose variance is zero,
     what remains is the rounding of its mean.
     """
+    # Bins first in memory, as the extractor has them: only then does numpy sum pairwise, and an hour keeps its digits.
+    energies = np.asfortranarray(energies)
     deviation = np.sqrt(energies.var(axis=0, ddof=1) + np.float32(_VARIANCE_FLOOR))
     normalized: Floats = (energies - energies.mean(axis=0)) / deviation
     return normalized
@@ -139,6 +154,11 @@ def fbank_blocks(blocks: Iterator[Floats], settings: FeatureSettings) -> Iterato
         yield energies
 
 
+def _frames_of(samples: NDArray[np.float64], size: int, hop: int) -> NDArray[np.float64]:
+    """Overlapping stretches of ``samples`` as a view, (frames, size)."""
+    return np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]
+
+
 @cache
 def _window() -> NDArray[np.float64]:
     """Kaldi's povey window: a Hann window to the power 0.85."""
@@ -155,7 +175,7 @@ def _mel_filters(bins: int) -> Floats:
     low, high = mel(np.array([_LOWEST_HZ, SAMPLE_RATE / 2]))
     edges = np.linspace(low, high, bins + 2)
     # The bin of the Nyquist frequency itself carries no weight in Kaldi.
-    points = mel(np.arange(_FFT_SIZE // 2 + 1) * (SAMPLE_RATE / _FFT_SIZE))[:, None]
+    points = mel(np.arange(_BINS) * (SAMPLE_RATE / _FFT_SIZE))[:, None]
     rising = (points - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - points) / (edges[2:] - edges[1:-1])
     filters = np.maximum(0.0, np.minimum(rising, falling))

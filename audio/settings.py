@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from .errors import FeatureSettingsError
@@ -51,13 +52,15 @@ class FeatureSettings:
             problems.append(f"sampling_rate is {stored['sampling_rate']!r}, not {SAMPLE_RATE}")
         if stored.get("padding_side", "right") != "right":
             problems.append(f"padding_side is {stored['padding_side']!r}, not 'right'")
-        bins, stride = stored.get("num_mel_bins", stored.get("feature_size", 80)), stored.get("stride", 2)
-        for name, value in (("num_mel_bins", bins), ("stride", stride)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                problems.append(f"{name} is {value!r}, not a positive whole number")
+        bins, stride = stored.get("num_mel_bins", 80), stored.get("stride", 2)
+        if not isinstance(bins, int) or isinstance(bins, bool) or bins < 1:
+            problems.append(f"num_mel_bins is {bins!r}, not a positive whole number")
+        # The extractor masks a stack by its second frame: with 1 it masks everything, with 3 it lets padding pass.
+        if stride != 2:
+            problems.append(f"stride is {stride!r}, not 2")
         padding = stored.get("padding_value", 0.0)
-        if not isinstance(padding, int | float) or isinstance(padding, bool):
-            problems.append(f"padding_value is {padding!r}, not a number")
+        if not isinstance(padding, int | float) or isinstance(padding, bool) or not isfinite(padding):
+            problems.append(f"padding_value is {padding!r}, not a finite number")
         if problems:
             raise FeatureSettingsError(f"preprocessor_config.json: {'; '.join(problems)}")
-        return cls(num_mel_bins=bins, stride=stride, padding_value=float(padding))
+        return cls(num_mel_bins=bins, stride=int(stride), padding_value=float(padding))

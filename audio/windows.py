@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .errors import AudioError
 from .features import Floats, RunningStatistics, check_length, fbank_blocks, normalize, stack
 from .settings import SAMPLE_RATE, FeatureSettings
 
@@ -41,11 +42,12 @@ def windows(
     It is read twice: normalization needs the statistics of all of it, and a stretch of silence normalized by
     itself would be noise. The last window reaches back as far as it needs to be full. Raises AudioError.
     """
-    if not 0 < overlap_seconds < window_seconds:
-        raise ValueError(f"the overlap ({overlap_seconds} s) must lie between 0 and the window ({window_seconds} s)")
-    statistics = _statistics(blocks, settings)
     per_second = SAMPLE_RATE / settings.frame_samples
     length, overlap = round(window_seconds * per_second), round(overlap_seconds * per_second)
+    # In frames: seconds that round to the same frame would never advance.
+    if overlap_seconds <= 0 or overlap >= length:
+        raise ValueError(f"the overlap ({overlap_seconds} s) must lie between 0 and the window ({window_seconds} s)")
+    statistics = _statistics(blocks, settings)
     total = statistics.frames // settings.stride
     if total <= length:
         energies = np.concatenate(list(fbank_blocks(blocks(), settings)))
@@ -64,6 +66,7 @@ def windows(
             start = min(start + length - overlap, total - length)
         drop = max(0, start - kept_from)
         kept, kept_from = kept[drop:], kept_from + min(drop, len(kept))
+    raise AudioError("became shorter while it was read; wait until it is written")
 
 
 def _statistics(blocks: Blocks, settings: FeatureSettings) -> RunningStatistics:

@@ -56,6 +56,26 @@ def test_odd_and_even_frame_counts(samples):
     np.testing.assert_allclose(found, expected[0, : lengths[0]], atol=1e-3)
 
 
+@pytest.mark.parametrize("seconds", [0.5, 1.37, 10.02])
+def test_silence_keeps_the_extractors_rounding(seconds):
+    """Its deviation is 0.0003, so that the last digit of its mean shows."""
+    waveform = np.zeros(round(seconds * RATE), np.float32)
+    expected, lengths = upstream([waveform], 1.0)
+    np.testing.assert_array_equal(extract(waveform, FeatureSettings()), expected[0, : lengths[0]])
+
+
+def test_long_audio_is_summed_without_drift():
+    """Ten minutes, a third silent: a plain float32 sum is off by 3e-4 here, and by more with every minute."""
+    rng = np.random.default_rng(3)
+    second = (0.1 * rng.standard_normal(RATE)).astype(np.float32)
+    waveform = np.concatenate([np.tile(second, 200), np.zeros(200 * RATE, np.float32), np.tile(second, 200)])
+    settings = FeatureSettings()
+    energies = fbank(waveform, settings).astype(np.float64)
+    exact = (energies - energies.mean(axis=0)) / np.sqrt(energies.var(axis=0, ddof=1) + 1e-7)
+    found = extract(waveform, settings).reshape(-1, 80)
+    np.testing.assert_allclose(found, exact[: len(found)], atol=1e-5)
+
+
 @pytest.mark.parametrize("padding_value", [0.0, 1.0])
 def test_batches(padding_value):
     rng = np.random.default_rng(2)
@@ -88,8 +108,15 @@ def test_settings_from_json():
 
 def test_settings_that_cannot_be_followed_are_all_named():
     stored = {"feature_extractor_type": "WhisperFeatureExtractor", "sampling_rate": 8_000}
-    stored |= {"stride": 0, "padding_value": "x"}
+    stored |= {"stride": 3, "padding_value": "x", "num_mel_bins": 0, "padding_side": "left"}
     with pytest.raises(FeatureSettingsError) as caught:
         FeatureSettings.from_json(stored)
-    for part in ("'WhisperFeatureExtractor'", "sampling_rate is 8000", "stride is 0", "padding_value is 'x'"):
+    others = ("num_mel_bins is 0", "padding_side is 'left'")
+    for part in (
+        "'WhisperFeatureExtractor'",
+        "sampling_rate is 8000",
+        "stride is 3, not 2",
+        "padding_value is 'x'",
+        *others,
+    ):
         assert part in str(caught.value)

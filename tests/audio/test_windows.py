@@ -47,7 +47,14 @@ def test_too_short():
         list(windows(blocks_of(np.zeros(500, np.float32)), SETTINGS))
 
 
-@pytest.mark.parametrize(("window", "overlap"), [(10.0, 0.0), (10.0, 10.0), (5.0, 6.0)])
+def test_a_recording_that_shrinks_between_the_two_readings_is_an_error(speechlike):
+    """The last window would silently be missing."""
+    lengths = iter((60.0, 40.0))
+    with pytest.raises(AudioError, match="became shorter while it was read"):
+        list(windows(lambda: iter([speechlike(next(lengths))]), SETTINGS, 10.0, 2.0))
+
+
+@pytest.mark.parametrize(("window", "overlap"), [(10.0, 0.0), (10.0, 10.0), (5.0, 6.0), (0.01, 0.005)])
 def test_impossible_overlap(window, overlap):
     with pytest.raises(ValueError, match="must lie between 0 and the window"):
         list(windows(blocks_of(np.zeros(16_000, np.float32)), SETTINGS, window, overlap))
