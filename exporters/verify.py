@@ -87,17 +87,18 @@ def run_artifact(folder: Path, manifest: Manifest, probe: Probe) -> tuple[Logits
 
 def compare(made: Logits, source: Logits, probe: Probe, tolerance: float) -> Parity:
     """Parity of an artifact with its torch model; ParityError beyond ``tolerance`` or where logits are not finite."""
+    pairs = _pairs(made, source)
+    if not all(np.isfinite(a).all() for a, _ in pairs):
+        raise ParityError("the artifact's logits are not finite; the model's activations overflow this precision")
     parity = Parity(
         audio=probe.name,
         clips=probe.clips,
         frames=probe.frames,
         relative_error=_relative_error(made, source),
         tolerance=tolerance,
-        max_abs_error=_rounded(max(float(np.abs(a - b).max()) for a, b in _pairs(made, source))),
+        max_abs_error=_rounded(max(float(np.abs(a - b).max()) for a, b in pairs)),
         argmax_agreement=_agreement(made, source),
     )
-    if not np.isfinite(parity.max_abs_error):
-        raise ParityError("the artifact's logits are not finite; the model's activations overflow this precision")
     if parity.relative_error > tolerance:
         raise ParityError(
             f"the artifact differs from its torch model: relative error {parity.relative_error:.2g} "

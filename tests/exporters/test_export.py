@@ -1,0 +1,230 @@
+"""Artifacts of the bundled model: what they hold, that they compute what torch does, that failure leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from qasr import reference
+from qasr.artifacts import ArtifactExistsError, read
+from qasr.exporters import DataError, ExportError, ExportOptions, ParityError, export, verify
+from qasr.exporters import pipeline as pipeline_module
+from qasr.quantizers import Options
+
+ROWS = [
+    ("onnx-fp32", None),
+    ("onnx-fp16", None),
+    ("onnx-int8", "dynamic"),
+    ("onnx-int8", "static"),
+]
+SMALL = {"calibration_clips": 4, "verification_clips": 2}
+
+
+@pytest.fixture(params=ROWS, ids=[f"{target} {method or ''}".strip() for target, method in ROWS])
+def artifact(request, exported):
+    return exported(*request.param)
+
+
+def test_artifact_holds_all_it_needs(artifact):
+    names = set(artifact.manifest.files)
+    assert names == {"model.onnx", "config.json", "vocab.json", "preprocessor_config.json"}
+    again = read(artifact.folder)
+    assert again.manifest == artifact.manifest
+    assert again.manifest.source.name == "reference"
+    assert again.manifest.frame_rate_hz == 50.0
+    assert next(iter(again.manifest.levels)) == "phonemes"
+    assert {"torch", "transformers", "onnx", "onnxruntime"} <= set(again.manifest.toolchain)
+
+
+def test_parity_and_fidelity_are_recorded(artifact):
+    """Float rows match torch to rounding; INT8 rows differ by single rounding steps, a third of their own error."""
+    parity, fidelity = artifact.manifest.parity, artifact.manifest.fidelity
+    allowed = {"fp32": 1e-5, "fp16": 2e-3, "int8": 2e-2}[artifact.manifest.precision.asked]
+    assert parity.relative_error < allowed
+    assert parity.argmax_agreement > 0.995
+    assert parity.clips == 8
+    assert set(fidelity.disagreement) == set(artifact.manifest.levels)
+    assert fidelity.disagreement["phonemes"] < 0.02
+    assert fidelity.argmax_agreement > 0.99
+    quantized = artifact.manifest.precision.asked == "int8"
+    assert (fidelity.relative_error > 1e-3) is quantized
+
+
+def test_precision_achieved(artifact):
+    """Counts read back: every quantized layer runs as one integer kernel, weights take the bytes of their type."""
+    precision, method = artifact.manifest.precision, artifact.manifest.method
+    layers = 4 * 8
+    if method == "static":
+        assert precision.kernels["MatMulIntegerToFloat"] == layers
+        assert precision.operators["QuantizeLinear"] == layers
+        assert "DynamicQuantizeMatMul" not in precision.kernels
+    if method == "dynamic":
+        assert precision.kernels["DynamicQuantizeMatMul"] == layers
+        assert precision.operators["DynamicQuantizeLinear"] == layers
+    if method is not None:
+        assert precision.weight_bytes["int8"] > 3_300_000
+        assert precision.weight_bytes["float"] < 600_000
+    if precision.asked == "fp16":
+        assert precision.weight_bytes["float16"] > 6_900_000
+        assert precision.weight_bytes.get("float", 0) < 100
+    # Attention, layer norms, softmax and the depthwise convolution stay float.
+    assert precision.operators["LayerNormalization"] == 1 + 4 * 6
+    assert precision.operators["Softmax"] == precision.operators["Conv"] == 4
+    assert "ConvInteger" not in precision.operators
+    assert "QLinearConv" not in precision.kernels
+
+
+def test_graph_is_dynamic_and_anonymous(artifact):
+    model = onnx.load(artifact.path("model.onnx"))
+    onnx.checker.check_model(model)
+    shapes = {
+        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.output)
+    }
+    assert shapes["features"] == ["batch", "frames", 160]
+    assert shapes["lengths"] == ["batch"]
+    assert shapes["phonemes"] == ["batch", "frames", 43]
+    assert not any(node.doc_string or node.metadata_props for node in model.graph.node)
+    # No path of the machine that exported it.
+    assert str(Path(__file__).parents[2]).encode() not in artifact.path("model.onnx").read_bytes()
+    # The relative-key index is computed once, not in every layer.
+    assert Counter(node.op_type for node in model.graph.node)["Clip"] == 1
+
+
+def test_same_input_same_hashes(exported, tmp_path):
+    first = exported("onnx-int8", "static")
+    second = export("reference", "onnx-int8", tmp_path / "again", ExportOptions())
+    assert second.manifest.files == first.manifest.files
+    assert second.manifest.calibration == first.manifest.calibration
+
+
+def test_calibration_is_recorded_and_matters(exported, tmp_path):
+    options = ExportOptions(quantization=Options(observer="percentile", percentile=99.9), **SMALL)
+    other = export("reference", "onnx-int8", tmp_path / "other", options)
+    record = other.manifest.calibration
+    assert (record.name, record.utterances, record.observer) == ("manifest.jsonl", 4, "percentile 99.9")
+    assert exported("onnx-int8", "static").manifest.calibration.utterances == 64
+    assert other.manifest.files["model.onnx"] != exported("onnx-int8", "static").manifest.files["model.onnx"]
+
+
+def test_own_calibration_folder(tmp_path):
+    options = ExportOptions(calibration=reference.EVALUATION.parent, **SMALL)
+    made = export("reference", "onnx-int8", tmp_path / "own", options)
+    assert made.manifest.calibration.name == "evaluation"
+
+
+def test_static_of_somebodys_checkpoint_needs_their_audio(tmp_path):
+    import shutil
+
+    shutil.copytree(reference.CHECKPOINT, tmp_path / "mine")
+    with pytest.raises(DataError, match=r"mine: static quantization needs audio like that .*add --calibration"):
+        export(str(tmp_path / "mine"), "onnx-int8", tmp_path / "out", ExportOptions())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
+
+
+def test_existing_output_is_refused_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious").touch()
+    monkeypatch.setattr(pipeline_module, "open_checkpoint", lambda *_, **__: pytest.fail("work was begun"))
+    with pytest.raises(ArtifactExistsError):
+        export("reference", "onnx-fp32", tmp_path / "out", ExportOptions(force=True))
+
+
+def test_parity_failure_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
+    original = verify.run_artifact
+
+    def disturbed(*arguments):
+        logits, kernels = original(*arguments)
+        logits[0]["phonemes"][3] += 10.0
+        return logits, kernels
+
+    monkeypatch.setattr(verify, "run_artifact", disturbed)
+    with pytest.raises(
+        ParityError, match=r"differs from its torch model: relative error .* over 2 clips, allowed 0.0001"
+    ):
+        export("reference", "onnx-fp32", tmp_path / "out", ExportOptions(**SMALL))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_logits_that_are_no_numbers(tmp_path, monkeypatch):
+    original = verify.run_artifact
+
+    def broken(*arguments):
+        logits, kernels = original(*arguments)
+        logits[1]["ghonna"][0, 0] = np.nan
+        return logits, kernels
+
+    monkeypatch.setattr(verify, "run_artifact", broken)
+    with pytest.raises(ParityError, match="logits are not finite; the model's activations overflow this precision"):
+        export("reference", "onnx-fp32", tmp_path / "out", ExportOptions(**SMALL))
+
+
+def test_int8_that_computes_in_float_is_an_error(tmp_path, monkeypatch):
+    original = verify.run_artifact
+    monkeypatch.setattr(verify, "run_artifact", lambda *arguments: (original(*arguments)[0], {"MatMul": 46}))
+    with pytest.raises(ExportError, match=r"onnx-int8: the engine executed no integer matrix multiplication"):
+        export("reference", "onnx-int8", tmp_path / "out", ExportOptions(method="dynamic", **SMALL))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_artifact_that_does_not_load(tmp_path, monkeypatch):
+    from qasr.exporters import onnx as exporter
+
+    original = exporter.ir.save
+
+    def truncated(model, path, **options):
+        original(model, path, **options)
+        path.write_bytes(path.read_bytes()[:1000])
+
+    monkeypatch.setattr(exporter.ir, "save", truncated)
+    with pytest.raises(
+        ExportError, match=r"could not be loaded and run in a fresh process .*ONNX Runtime cannot load it"
+    ):
+        export("reference", "onnx-fp32", tmp_path / "out", ExportOptions(**SMALL))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "kill"])
+def test_interrupted_export_leaves_nothing(tmp_path, signal_number):
+    command = [sys.executable, "-c", "from qasr.cli.qexport import run; run()"]
+    child = subprocess.Popen(
+        [*command, "--to", "onnx-int8", "-o", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True
+    )
+    assert child.stderr is not None
+    for line in child.stderr:
+        if line.startswith("Running the fp32"):
+            break
+    assert [path.name for path in tmp_path.iterdir()] == [f".out.partial-{child.pid}"]
+    time.sleep(0.3)
+    child.send_signal(signal_number)
+    rest = child.stderr.read()
+    child.stderr.close()
+    assert child.wait(60) == (130 if signal_number == signal.SIGINT else 143)
+    assert "Traceback" not in rest
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_external_data_above_the_limit(tmp_path, monkeypatch):
+    """What a model over 1 GiB does, on the small one: the weights move to model.onnx_data, and all works as before."""
+    from qasr.exporters import onnx as exporter
+
+    monkeypatch.setattr(exporter, "_EXTERNAL_ABOVE_BYTES", 1 << 20)
+    made = export("reference", "onnx-fp32", tmp_path / "out", ExportOptions(**SMALL))
+    assert made.manifest.files["model.onnx_data"].bytes > 13_000_000
+    assert made.manifest.files["model.onnx"].bytes < 1_000_000
+    assert made.manifest.parity.relative_error < 1e-5
+
+
+def test_manifest_is_plain_json(artifact):
+    content = json.loads(artifact.folder.joinpath("manifest.json").read_text(encoding="utf-8"))
+    assert content["schema_version"] == 1
+    assert content["levels"]["phonemes"]["tokens"][0] == "[PAD]"

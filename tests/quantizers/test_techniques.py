@@ -1,0 +1,172 @@
+"""Observers and techniques: what range they find, and what they replace."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
+
+from qasr.models import deployable
+from qasr.quantizers import (
+    TECHNIQUES,
+    CalibrationSet,
+    DynamicLinear,
+    Options,
+    QuantizationError,
+    StaticLinear,
+)
+from qasr.quantizers.observers import MinMax, Percentile
+from qasr.quantizers.technique import quantizable
+
+LAYERS_EACH = 8
+"""Four Linears of two feed-forwards, two of attention, two pointwise convolutions."""
+
+
+def model():
+    torch.manual_seed(0)
+    config = Wav2Vec2BertConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, vocab_size=6
+    )
+    return deployable(Wav2Vec2BertForCTC(config).eval(), {"text": 6})
+
+
+def calibration(*clips: torch.Tensor) -> CalibrationSet:
+    return CalibrationSet("noise", "0" * 64, 1.0, len(clips), lambda: iter(clips))
+
+
+def noise(frames: int = 40, seed: int = 0) -> torch.Tensor:
+    return torch.randn(1, frames, 160, generator=torch.Generator().manual_seed(seed))
+
+
+def test_minmax():
+    observer = MinMax()
+    for values in ([1.0, 2.0], [-3.0, 0.5]):
+        observer.observe(torch.tensor(values))
+    assert observer.range() == (-3.0, 2.0)
+
+
+@pytest.mark.parametrize("percentile", [90.0, 99.0, 99.9])
+def test_percentile_equals_that_of_all_values(percentile):
+    parts = [torch.randn(20_000, generator=torch.Generator().manual_seed(seed)) * (1 + seed) for seed in range(6)]
+    observer = Percentile(percentile)
+    for part in parts:
+        observer.observe(part)
+    everything = torch.cat(parts).double()
+    tail = (1 - percentile / 100) / 2
+    width = 2 * observer.span / Percentile.BINS
+    low, high = observer.range()
+    # Exact to a bin: the tail beyond the range holds no more than its share, and a bin further in it holds that. A value
+    # or two on a bin's edge may fall to either side.
+    edge = 2 / everything.numel()
+    for share in ((everything < low), (everything > high)):
+        assert float(share.double().mean()) <= tail + edge
+    for share in ((everything < low + 2 * width), (everything > high - 2 * width)):
+        assert float(share.double().mean()) >= tail - edge
+
+
+def test_percentile_counts_survive_a_growing_span():
+    observer = Percentile(99.0)
+    observer.observe(torch.linspace(-1, 1, 1000))
+    observer.observe(torch.tensor([100.0]))
+    assert observer.counts.sum() == 1001
+    assert observer.span >= 100
+    assert observer.range()[1] < 2.0, "one outlier must not widen the range"
+
+
+def test_percentile_100_is_minmax():
+    observer = Percentile(100.0)
+    observer.observe(torch.tensor([-0.3, 0.7, 0.1]))
+    low, high = observer.range()
+    assert low == pytest.approx(-0.3)
+    assert high == pytest.approx(0.7)
+
+
+def test_observers_keep_no_activations():
+    observer = Percentile()
+    for seed in range(20):
+        observer.observe(torch.randn(10_000, generator=torch.Generator().manual_seed(seed)))
+    held = sum(value.numel() for value in vars(observer).values() if isinstance(value, torch.Tensor))
+    assert held == Percentile.BINS
+
+
+def test_percentile_bounds():
+    with pytest.raises(ValueError, match=r"must lie in \(50, 100\]"):
+        Percentile(30.0)
+
+
+def test_what_is_quantized_and_what_stays_float():
+    quantized = TECHNIQUES["dynamic"](model(), Options(), None)
+    kinds = [type(module) for module in quantized.modules()]
+    assert kinds.count(DynamicLinear) == 2 * LAYERS_EACH
+    floats = {name for name, module in quantized.named_modules() if isinstance(module, nn.Linear)}
+    assert floats == {"projection", "heads"}
+    assert kinds.count(nn.LayerNorm) == 1 + 2 * 6
+    assert kinds.count(nn.Conv1d) == 2
+
+
+def test_exclusion_by_glob():
+    options = Options(exclude=("projection", "heads", "layers.0.*", "*.pointwise1"))
+    quantized = TECHNIQUES["dynamic"](model(), options, None)
+    assert sum(isinstance(module, DynamicLinear) for module in quantized.modules()) == LAYERS_EACH - 1
+
+
+def test_glob_that_matches_nothing_is_an_error():
+    with pytest.raises(
+        QuantizationError, match=r"no layer matches the excluded layer\.0; layers are named like projec"
+    ):
+        quantizable(model(), ("heads", "layer.0"))
+    with pytest.raises(QuantizationError, match="every layer is excluded"):
+        quantizable(model(), ("*",))
+
+
+def test_static_ranges_are_those_of_the_calibration_audio():
+    plain, clips = model(), [noise(seed=1), noise(25, seed=2)]
+    seen: list[torch.Tensor] = []
+    layer = plain.layers[1].ffn1.intermediate
+    hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for clip in clips:
+        plain(clip, torch.tensor([clip.shape[1]]))
+    hook.remove()
+    everything = torch.cat([values.flatten() for values in seen])
+    quantized = TECHNIQUES["static"](plain, Options(), calibration(*clips))
+    found = quantized.layers[1].ffn1.intermediate
+    assert isinstance(found, StaticLinear)
+    low, high = float(everything.min()), float(everything.max())
+    assert float(found.input_scale) == pytest.approx((high - low) / 255, rel=1e-5)
+    assert int(found.input_zero_point) == round(-low / ((high - low) / 255))
+
+
+def test_static_output_is_near_the_float_one():
+    features = noise(60, seed=3)
+    lengths = torch.tensor([60])
+    (expected,) = model()(features, lengths)
+    quantized = TECHNIQUES["static"](model(), Options(), calibration(noise(seed=1), noise(seed=2), features))
+    (found,) = quantized(features, lengths)
+    error = float((found - expected).norm() / expected.norm())
+    assert 1e-5 < error < 0.03
+
+
+def test_static_is_deterministic():
+    one, two = (TECHNIQUES["static"](model(), Options(), calibration(noise())) for _ in range(2))
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, two.state_dict()[name])
+
+
+def test_static_without_calibration():
+    with pytest.raises(QuantizationError, match="needs calibration audio; name it with --calibration"):
+        TECHNIQUES["static"](model(), Options(), None)
+
+
+def test_calibration_that_is_no_numbers():
+    broken = noise()
+    broken[0, 3, 5] = float("nan")
+    with pytest.raises(
+        QuantizationError, match=r"calibration on noise gave no finite range for layers.0.ffn1.intermediate"
+    ):
+        TECHNIQUES["static"](model(), Options(), calibration(broken))
+
+
+def test_unknown_observer():
+    with pytest.raises(QuantizationError, match="no observer 'entropy'; there are minmax, percentile"):
+        TECHNIQUES["static"](model(), Options(observer="entropy"), calibration(noise()))
