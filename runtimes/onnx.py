@@ -28,6 +28,8 @@ class OnnxEngine:
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
         settings.inter_op_num_threads = 1
+        # It plans memory per input shape, and recordings differ in length: it only added half to the peak.
+        settings.enable_mem_pattern = False
         settings.log_severity_level = 3
         path = artifact.path(MODEL_FILE)
         provider = _provider(options.device)
