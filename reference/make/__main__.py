@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from ...errors import QasrError
+from ...errors import MissingExtraError, QasrError
 from .. import CALIBRATION, CHECKPOINT, EVALUATION
+from .voices import require_espeak
 
 SEED = 20261123
 TRAINING, EVALUATION_COUNT, CALIBRATION_COUNT = 10_000, 160, 64
@@ -19,6 +21,13 @@ def cli() -> None:
     """Make the reference model and its data from nothing; needs espeak-ng and the extra [reference]."""
 
 
+def _require_tools() -> None:
+    """Say at once what is missing, not after minutes of work."""
+    if find_spec("quran_transcript") is None:
+        raise MissingExtraError("quran-transcript", "reference")
+    require_espeak()
+
+
 work_option = click.option("--work", type=click.Path(path_type=Path), required=True, help="Folder for what is made.")
 
 
@@ -28,6 +37,7 @@ def synthesize(work: Path) -> None:
     """Speak the training and evaluation utterances and compute their features."""
     from .corpus import synthesize as run
 
+    _require_tools()
     run(work, "evaluation", EVALUATION_COUNT, SEED)
     run(work, "train", TRAINING, SEED)
 
@@ -58,8 +68,19 @@ def audio() -> None:
     """Write the evaluation and calibration sets."""
     from .pack import pack_audio
 
+    _require_tools()
     pack_audio(EVALUATION.parent, "evaluation", EVALUATION_COUNT, SEED)
     pack_audio(CALIBRATION.parent, "calibration", CALIBRATION_COUNT, SEED)
+
+
+@cli.command()
+@click.option("--checkpoint", "folder", type=click.Path(path_type=Path), default=CHECKPOINT, show_default=True)
+@click.option("--data", type=click.Path(path_type=Path), default=EVALUATION, help="Labelled JSON lines.")
+def evaluate(folder: Path, data: Path) -> None:
+    """Print a checkpoint's error rates by voice and level, computed in fp32."""
+    from .evaluate import error_rates, load, read_corpus, table
+
+    print(table(error_rates(load(folder), read_corpus(data, folder))))
 
 
 @cli.command("all")
@@ -70,6 +91,7 @@ def everything(context: click.Context, work: Path) -> None:
     for stage in (synthesize, train, checkpoint):
         context.invoke(stage, **({"work": work, "steps": STEPS} if stage is train else {"work": work}))
     context.invoke(audio)
+    context.invoke(evaluate)
 
 
 if __name__ == "__main__":

@@ -47,12 +47,17 @@ def pack_checkpoint(weights: Path, folder: Path) -> None:
 
     model = Wav2Vec2BertForMultilevelCTC(build_config())
     model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True)["model"])
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    model.to(torch.float16).save_pretrained(folder)
-    feature_extractor().save_pretrained(folder)
-    (folder / "vocab.json").write_text(json.dumps(vocabulary(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    staging = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    model.to(torch.float16).save_pretrained(staging)
+    feature_extractor().save_pretrained(staging)
+    (staging / "vocab.json").write_text(json.dumps(vocabulary(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     tokenizer = Wav2Vec2CTCTokenizer(
-        str(folder / "vocab.json"), pad_token=PAD, target_lang="phonemes", bos_token=None, eos_token=None
+        str(staging / "vocab.json"), pad_token=PAD, target_lang="phonemes", bos_token=None, eos_token=None
     )
-    tokenizer.save_pretrained(folder)
+    tokenizer.save_pretrained(staging)
+    # safetensors makes files that only their owner may read; a wheel keeps that.
+    (staging / "model.safetensors").chmod(0o644)
+    shutil.rmtree(folder, ignore_errors=True)
+    staging.replace(folder)

@@ -93,6 +93,12 @@ def random_delivery(voice: str, rng: random.Random) -> Delivery:
     return Delivery(voice, rng.randint(105, 175), rng.randint(25, 75))
 
 
+def require_espeak() -> None:
+    """Raise EspeakMissingError where espeak-ng is not on the path."""
+    if shutil.which("espeak-ng") is None:
+        raise EspeakMissingError("espeak-ng is not installed; type: apt-get install espeak-ng (or your system's equal)")
+
+
 def espeak_input(phonemes: str) -> str:
     """Phoneme labels as espeak-ng's ``[[...]]`` input."""
     sounds = []
@@ -105,8 +111,7 @@ def espeak_input(phonemes: str) -> str:
 
 def speak(phonemes: str, delivery: Delivery) -> tuple[NDArray[np.float32], int]:
     """Synthesize labels: mono float32 samples and their rate in Hz. Raises EspeakMissingError."""
-    if shutil.which("espeak-ng") is None:
-        raise EspeakMissingError("espeak-ng is not installed; type: apt-get install espeak-ng (or your system's equal)")
+    require_espeak()
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "speech.wav"
         settings = ["-v", f"ar+{delivery.voice}", "-s", str(delivery.words_per_minute), "-p", str(delivery.pitch)]
