@@ -58,11 +58,17 @@ class Wav2Vec2BertForMultilevelCTC(Wav2Vec2BertPreTrainedModel):  # type: ignore
             if attention_mask is None:
                 attention_mask = input_features.new_ones(input_features.shape[:2], dtype=torch.long)
             lengths = self._get_feat_extract_output_lengths(attention_mask.sum(-1)).to(torch.long)
-            weights = self.config.level_to_loss_weight
+            weights = self._loss_weights()
             loss = torch.stack(
                 [weights[level] * self._ctc(logits[level], labels[level], lengths) for level in labels]
             ).sum()
         return CausalLMOutput(loss=loss, logits=logits, hidden_states=outputs.get("hidden_states"))
+
+    def _loss_weights(self) -> dict[str, float]:
+        """The configured weights; levels without one share what is left of 1 equally, as in quran-muaalem."""
+        given = dict(self.config.level_to_loss_weight or {})
+        others = [level for level in self.level_to_lm_head if level not in given]
+        return given | {level: (1 - sum(given.values())) / len(others) for level in others}
 
     def _ctc(self, logits: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
         present = labels >= 0

@@ -62,6 +62,32 @@ def test_loss_is_the_weighted_sum():
     torch.testing.assert_close(output.loss, torch.as_tensor(expected), rtol=1e-5, atol=1e-5)
 
 
+def test_levels_without_a_weight_share_the_rest():
+    labels = {"phonemes": torch.tensor([[1, 2, 3]]), "ghonna": torch.tensor([[1]])}
+    features = torch.randn(1, 20, 160)
+    with torch.inference_mode():
+        losses = [
+            make(level_to_loss_weight=weights)(features, labels=labels).loss
+            for weights in ({"phonemes": 0.4, "ghonna": 0.6}, {"phonemes": 0.4})
+        ]
+    torch.testing.assert_close(*losses)
+
+
+def test_training_lowers_the_loss():
+    model = make().train()
+    features = torch.randn(2, 30, 160)
+    labels = {"phonemes": torch.tensor([[1, 2, 3], [4, 5, -100]]), "ghonna": torch.tensor([[1, 2], [2, -100]])}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(10):
+        loss = model(features, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
 def test_levels_are_required():
     with pytest.raises(ValueError, match="must name at least one level"):
         make(level_to_vocab_size={})
