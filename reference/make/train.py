@@ -22,6 +22,10 @@ _PAD_TO = 32
 _PEAK_RATE = 1.5e-3
 _WARM_UP = 400
 _CHECK_EVERY = 500
+# From this epoch on, half of the batches hold utterances joined end to end: long recordings sound like that.
+_JOIN_FROM_EPOCH = 8
+_MOST_JOINED = 4
+_LONGEST_PAUSE = 40
 
 
 def build_config() -> MultiLevelCTCConfig:
@@ -78,18 +82,38 @@ class Corpus:
 
     def batch(self, indices: list[int]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Features (B, T, 160), mask (B, T) and labels level to (B, S), padded."""
-        longest = max(self.rows[index]["frames"] for index in indices)
-        frames = math.ceil(longest / _PAD_TO) * _PAD_TO
-        features = torch.zeros(len(indices), frames, self.features.shape[1])
-        mask = torch.zeros(len(indices), frames, dtype=torch.long)
-        for row, index in enumerate(indices):
-            length = self.rows[index]["frames"]
-            start = self.starts[index]
-            features[row, :length] = torch.from_numpy(self.features[start : start + length].astype(np.float32))
-            mask[row, :length] = 1
+        return self._pad([[index] for index in indices], [self._frames(index) for index in indices])
+
+    def joined(self, indices: list[int], rng: np.random.Generator) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """As ``batch``, of stretches of utterances with pauses between, each at its own level, normalized together."""
+        count = int(rng.integers(2, _MOST_JOINED + 1))
+        groups = [indices[place : place + count] for place in range(0, len(indices), count)]
+        stretches = []
+        for group in groups:
+            parts = []
+            for index in group:
+                pause = rng.normal(-1.2, 0.2, (int(rng.integers(0, _LONGEST_PAUSE)), self.features.shape[1]))
+                parts += [self._frames(index) * rng.uniform(0.7, 1.1) + rng.normal(0.0, 0.4), pause]
+            whole = np.concatenate(parts[:-1])
+            stretches.append(((whole - whole.mean(0)) / (whole.std(0) + 1e-5)).astype(np.float32))
+        return self._pad(groups, stretches)
+
+    def _frames(self, index: int) -> Any:
+        start = self.starts[index]
+        return self.features[start : start + self.rows[index]["frames"]].astype(np.float32)
+
+    def _pad(self, groups: list[list[int]], stretches: list[Any]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        frames = math.ceil(max(map(len, stretches)) / _PAD_TO) * _PAD_TO
+        features = torch.zeros(len(groups), frames, self.features.shape[1])
+        mask = torch.zeros(len(groups), frames, dtype=torch.long)
+        for row, stretch in enumerate(stretches):
+            features[row, : len(stretch)] = torch.from_numpy(stretch)
+            mask[row, : len(stretch)] = 1
         labels = {}
         for level in self.rows[0]["ids"]:
-            ids = [torch.tensor(self.rows[index]["ids"][level]) for index in indices]
+            ids = [
+                torch.tensor([token for index in group for token in self.rows[index]["ids"][level]]) for group in groups
+            ]
             labels[level] = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=-100)
         return features, mask, labels
 
@@ -113,10 +137,12 @@ def train(work: Path, *, steps: int, seed: int = 0, resume: bool = False) -> Pat
     started = time.monotonic()
     while step < steps:
         # An epoch that was interrupted is drawn anew: its order depends on the seed and its number alone.
-        for indices in corpus.batches(np.random.default_rng((seed, epoch))):
+        rng = np.random.default_rng((seed, epoch))
+        for indices in corpus.batches(rng):
             for group in optimizer.param_groups:
                 group["lr"] = _PEAK_RATE * rate(step, steps)
-            features, mask, labels = corpus.batch(indices)
+            join = epoch >= _JOIN_FROM_EPOCH and rng.random() < 0.5
+            features, mask, labels = corpus.joined(indices, rng) if join else corpus.batch(indices)
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 loss = model(features, attention_mask=mask, labels=labels).loss
             loss.backward()
