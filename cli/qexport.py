@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ..errors import MissingExtraError
+from ..exporters import TARGETS, UnknownTargetError, find
 from ..version import __version__
 from .common import main, verbosity
 
@@ -74,10 +76,6 @@ def command(
     console: Console,
 ) -> None:
     """Turn a Wav2Vec2-BERT CTC checkpoint into an artifact, and verify it."""
-    # Only now: torch takes seconds to import, and `qexport --help` should not.
-    from ..exporters import ExportOptions, UnknownTargetError, export, find
-    from ..quantizers import Options
-
     if show_list:
         _print_targets()
         return
@@ -86,9 +84,17 @@ def command(
     if output is None:
         raise click.UsageError("say where to write it: -o DIR")
     try:
-        find(target).method(method)
+        goal = find(target)
+        goal.method(method)
     except UnknownTargetError as error:
         raise click.UsageError(str(error)) from None
+    absent = goal.missing()
+    if absent is not None:
+        raise MissingExtraError(absent, goal.extra)
+    # Only now: torch takes seconds to import, and help or a wrong name should not wait for it.
+    from ..exporters.pipeline import ExportOptions, export
+    from ..quantizers import Options
+
     defaults = Options()
     options = ExportOptions(
         method=method,
@@ -123,8 +129,6 @@ class _Display:
 
 
 def _print_targets() -> None:
-    from ..exporters import TARGETS
-
     table = Table("target", "methods", "builds here", "runs on", box=None)
     for target in TARGETS.values():
         missing = target.missing()

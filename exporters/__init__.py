@@ -1,21 +1,11 @@
-"""Engines to build for: a quantized model in, a verified artifact out."""
+"""Engines to build for: a quantized model in, a verified artifact out. ``pipeline.export`` does it all.
+
+The table of targets can be read where torch is not installed; ``pipeline`` needs it.
+"""
 
 from __future__ import annotations
 
 from .errors import DataError, ExportError, ParityError, UnknownTargetError
-from .pipeline import ExportOptions, Progress, Silent, export
 from .targets import TARGETS, Target, find
 
-__all__ = [
-    "TARGETS",
-    "DataError",
-    "ExportError",
-    "ExportOptions",
-    "ParityError",
-    "Progress",
-    "Silent",
-    "Target",
-    "UnknownTargetError",
-    "export",
-    "find",
-]
+__all__ = ["TARGETS", "DataError", "ExportError", "ParityError", "Target", "UnknownTargetError", "find"]

@@ -14,8 +14,8 @@ import msgspec
 import torch
 
 from .. import reference
-from ..artifacts import Artifact, Calibration, InputLimits, LevelVocabulary, Manifest, create
-from ..audio import AudioError, FeatureSettings
+from ..artifacts import Artifact, Calibration, InputLimits, Manifest, create
+from ..audio import FeatureSettings
 from ..models import REFERENCE, Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, TECHNIQUES, CalibrationSet, Options
 from ..version import __version__
@@ -134,7 +134,7 @@ def _prepare(
     """Quantize or convert the model in place; None where it stays fp32."""
     if method is not None:
         return TECHNIQUES[method](model, options.quantization, calibration)
-    return None if goal.dtype == torch.float32 else model.to(goal.dtype)
+    return None if goal.dtype == "float32" else model.to(getattr(torch, goal.dtype))
 
 
 def _calibration(
@@ -191,5 +191,3 @@ def _check_kernels(goal: Target, kernels: dict[str, int]) -> None:
 
 
 _INTEGER_KERNELS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "MatMulInteger")
-
-__all__ = ["AudioError", "ExportOptions", "LevelVocabulary", "Progress", "Silent", "export"]

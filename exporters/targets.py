@@ -1,4 +1,4 @@
-"""The table of targets: the one place where their names stand."""
+"""The table of targets: the one place where their names stand. It can be read without torch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import importlib.util
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Protocol, cast
-
-import torch
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from ..artifacts import Precision
 from ..errors import MissingExtraError
-from ..models import DeployableCTC
 from .errors import UnknownTargetError
+
+if TYPE_CHECKING:
+    from ..models import DeployableCTC
 
 
 class Exporter(Protocol):
@@ -38,7 +38,8 @@ class Target:
     extra: str
     methods: tuple[str, ...] = ()
     """Techniques, the default first; none where nothing is quantized."""
-    dtype: torch.dtype = torch.float32
+    dtype: Literal["float32", "float16"] = "float32"
+    """Type of what is not quantized."""
     tolerance: float = 1e-4
     """Relative error of the logits allowed between the artifact and its torch model."""
     runs_on: str = ""
@@ -66,7 +67,7 @@ class Target:
         return cast(Exporter, module)
 
 
-_ONNX_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+_ONNX_LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 _ONNX_RUNS_ON = "ONNX Runtime: any CPU, CUDA"
 
 TARGETS: dict[str, Target] = {
@@ -81,7 +82,7 @@ TARGETS: dict[str, Target] = {
             "onnx",
             _ONNX_LIBRARIES,
             "export",
-            dtype=torch.float16,
+            dtype="float16",
             tolerance=2e-2,
             runs_on="ONNX Runtime: CUDA; on CPUs it computes in fp32",
         ),

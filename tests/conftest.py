@@ -131,7 +131,7 @@ def make_tones() -> Callable[..., np.ndarray]:
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact]:
     """Artifacts of the bundled model, each exported once in a session."""
-    from qasr.exporters import ExportOptions, export
+    from qasr.exporters.pipeline import ExportOptions, export
 
     folder = tmp_path_factory.mktemp("artifacts")
     made: dict[str, Artifact] = {}

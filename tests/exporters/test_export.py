@@ -16,8 +16,9 @@ import pytest
 
 from qasr import reference
 from qasr.artifacts import ArtifactExistsError, read
-from qasr.exporters import DataError, ExportError, ExportOptions, ParityError, export, verify
+from qasr.exporters import DataError, ExportError, ParityError, verify
 from qasr.exporters import pipeline as pipeline_module
+from qasr.exporters.pipeline import ExportOptions, export
 from qasr.quantizers import Options
 
 ROWS = [

@@ -56,8 +56,8 @@ def test_percentile_equals_that_of_all_values(percentile):
     tail = (1 - percentile / 100) / 2
     width = 2 * observer.span / Percentile.BINS
     low, high = observer.range()
-    # Exact to a bin: the tail beyond the range holds no more than its share, and a bin further in it holds that. A value
-    # or two on a bin's edge may fall to either side.
+    # Exact to a bin: the tail beyond the range holds no more than its share, and a bin further in it holds that. A
+    # value or two on an edge may fall to either side.
     edge = 2 / everything.numel()
     for share in ((everything < low), (everything > high)):
         assert float(share.double().mean()) <= tail + edge

@@ -1,0 +1,107 @@
+"""``qexport`` as people type it: results, hints, exit codes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from qasr import reference
+from qasr.artifacts import read
+from qasr.exporters import TARGETS
+
+
+def qexport(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from qasr.cli.qexport import run; run()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def test_help_has_examples_and_exit_codes():
+    done = qexport("--help")
+    assert done.returncode == 0
+    for part in ("qexport --list", "qexport obadx/muaalem-model-v3_0 --to onnx-int8 --calibration", "Exit codes"):
+        assert part in done.stdout
+
+
+def test_list_shows_every_target():
+    done = qexport("--list")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    for name, target in TARGETS.items():
+        (line,) = (line for line in lines if line.split()[:1] == [name])
+        assert " yes " in line
+        for method in target.methods:
+            assert method in line
+    assert "static (default)" in done.stdout
+
+
+def test_reference_is_the_default_model(tmp_path):
+    done = qexport("--to", "onnx-int8", "--method", "dynamic", "-o", tmp_path / "out")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "against its torch model: relative error" in done.stderr
+    manifest = read(tmp_path / "out").manifest
+    assert (manifest.source.name, manifest.method, manifest.target) == ("reference", "dynamic", "onnx-int8")
+    refused = qexport("reference", "--to", "onnx-fp32", "-o", tmp_path / "out")
+    assert refused.returncode == 1
+    assert "exists already; add --force to replace it" in refused.stderr
+    assert read(tmp_path / "out").manifest == manifest
+
+
+def test_quiet(tmp_path):
+    done = qexport("-q", "--to", "onnx-fp32", "-o", tmp_path / "out")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("--to", "onnx-int9", "-o", "out"), "no target 'onnx-int9'; did you mean onnx-int8"),
+        (("--to", "onnx-int8", "--method", "magic", "-o", "out"), "has no method 'magic'; it has static, dynamic"),
+        (("-o", "out"), "say what to make: --to TARGET"),
+        (("--to", "onnx-int8"), "say where to write it: -o DIR"),
+        (("--to", "onnx-int8", "-o", "out", "--observer", "magic"), "'magic' is not one of 'minmax', 'percentile'"),
+        (("--to", "onnx-int8", "-o", "out", "--percentile", "3"), "3.0 is not in the range"),
+        (("--wrong",), "No such option"),
+    ],
+)
+def test_usage_errors(tmp_path, arguments, hint):
+    done = qexport(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert hint in " ".join(done.stderr.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere",), "nowhere: no such folder, and not a Hub id (owner/model)"),
+        (("checkpoint",), "checkpoint: no config.json in the checkpoint"),
+        (("mine", "--calibration", "gone.jsonl"), "gone.jsonl: no such file or folder"),
+        (("mine", "--calibration", "empty.jsonl"), "empty.jsonl: is empty; it needs one JSON object a line"),
+        (("mine", "--calibration", "bare.jsonl"), "bare.jsonl, line 1: no 'audio' column with a path (it has text)"),
+        (("mine", "--calibration", "bad.jsonl"), "is not audio that can be read"),
+        (("mine", "--exclude", "layer.7", "--calibration", "ok.jsonl"), "no layer matches the excluded layer.7"),
+        (("mine", "--verification", "empty.jsonl", "--method", "dynamic"), "empty.jsonl: is empty"),
+        (("someone/model", "--offline"), "someone/model: not in the local cache, and --offline forbids a download"),
+    ],
+)
+def test_failures_are_one_line_and_leave_nothing(tmp_path, arguments, message):
+    (tmp_path / "checkpoint").mkdir()
+    shutil.copytree(reference.CHECKPOINT, tmp_path / "mine")
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "bare.jsonl").write_text('{"text": "x"}\n')
+    (tmp_path / "notes.txt").write_text("no audio " * 100)
+    (tmp_path / "bad.jsonl").write_text('{"audio": "notes.txt"}\n')
+    shutil.copy(reference.EVALUATION.parent / "000-m3.flac", tmp_path / "a.flac")
+    (tmp_path / "ok.jsonl").write_text('{"audio": "a.flac"}\n')
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = qexport(*arguments, "--to", "onnx-int8", "-o", "out", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    errors = [line for line in done.stderr.splitlines() if line.startswith("qexport: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith("qexport: error: ")
+    assert message in errors[0]
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
