@@ -54,7 +54,7 @@ STDIN = "-"
 @click.option("--batch-seconds", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True)
 @click.option(
     "--window-seconds",
-    type=click.FloatRange(2),
+    type=click.FloatRange(2, 60),
     default=WINDOW_SECONDS,
     show_default=True,
     help="Longer audio is heard in windows of this length.",
