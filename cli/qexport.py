@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -91,6 +92,8 @@ def command(
     absent = goal.missing()
     if absent is not None:
         raise MissingExtraError(absent, goal.extra)
+    if console.quiet:
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     # Only now: torch takes seconds to import, and help or a wrong name should not wait for it.
     from ..exporters.pipeline import ExportOptions, export
     from ..quantizers import Options

@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,8 @@ def run_artifact(folder: Path, manifest: Manifest, probe: Probe) -> tuple[Logits
     """Logits of the artifact, and the operators that its engine really executed, from a fresh process."""
     inputs = {f"features_{index}": features.numpy() for index, (features, _) in enumerate(probe.batches)}
     inputs |= {f"lengths_{index}": lengths.numpy() for index, (_, lengths) in enumerate(probe.batches)}
-    # Beside the artifact's files, under names that no artifact may carry, so that the staging folder cleans up both.
-    input_file, output_file = folder.with_name(f"{folder.name}.in.npz"), folder.with_name(f"{folder.name}.out.npz")
-    try:
+    with tempfile.TemporaryDirectory(prefix="qasr-") as scratch:
+        input_file, output_file = Path(scratch) / "inputs.npz", Path(scratch) / "outputs.npz"
         np.savez(input_file, **inputs)  # type: ignore[arg-type]
         report = _probe(folder, input_file, output_file)
         found: Logits = []
@@ -79,9 +79,6 @@ def run_artifact(folder: Path, manifest: Manifest, probe: Probe) -> tuple[Logits
             for index, (_, lengths) in enumerate(probe.batches):
                 logits = {level: outputs[f"logits_{index}_{level}"] for level in manifest.levels}
                 found.extend(_valid(logits, lengths, manifest.subsampling))
-    finally:
-        input_file.unlink(missing_ok=True)
-        output_file.unlink(missing_ok=True)
     return found, dict(sorted(report["kernels"].items()))
 
 

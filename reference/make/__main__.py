@@ -13,7 +13,7 @@ from .voices import require_espeak
 
 SEED = 20261123
 TRAINING, EVALUATION_COUNT, CALIBRATION_COUNT = 10_000, 160, 64
-STEPS = 7_500
+STEPS = 6_700
 
 
 @click.group()
