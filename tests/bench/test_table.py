@@ -39,7 +39,7 @@ def test_error_rates(tmp_path, toy, make_tones):
 
 
 def test_command_prints_a_row_each(tmp_path, toy, make_tones):
-    data = write_rows(tmp_path, make_tones, [("ab", {"letters": "ab"})])
+    data = write_rows(tmp_path, make_tones, [("abca", {"letters": "abca"})])
     result = CliRunner().invoke(
         command, [str(toy.folder), "--data", str(data), "--rounds", "1"], catch_exceptions=False
     )

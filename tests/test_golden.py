@@ -1,0 +1,61 @@
+"""What the bundled model writes, and that its figures are those that the README claims."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from qasr import load, reference
+from qasr.bench.table import error_rates
+from qasr.reference.make.voices import SEEN, UNSEEN
+
+TARGETS = [("onnx-fp32", None), ("onnx-fp16", None), ("onnx-int8", "dynamic"), ("onnx-int8", "static")]
+NAMES = [f"{target} {method or ''}".strip() for target, method in TARGETS]
+ROWS = [json.loads(line) for line in reference.EVALUATION.read_text(encoding="utf-8").splitlines()]
+
+GOLDEN = {
+    "000-m3.flac": "",
+    "001-annie.flac": "",
+}
+
+
+@pytest.fixture(scope="module")
+def transcripts(exported):
+    """Transcripts of the whole evaluation set, each artifact's made once."""
+    made = {}
+
+    def get(target: str, method: str | None):
+        if (target, method) not in made:
+            with load(exported(target, method).folder) as model:
+                made[target, method] = model.transcribe_batch(
+                    [reference.EVALUATION.parent / row["audio"] for row in ROWS]
+                )
+        return made[target, method]
+
+    return get
+
+
+@pytest.mark.parametrize(("target", "method"), TARGETS, ids=NAMES)
+def test_golden_transcripts(transcripts, target, method):
+    found = {row["audio"]: transcript.text for row, transcript in zip(ROWS, transcripts(target, method), strict=True)}
+    for name, expected in GOLDEN.items():
+        assert found[name] == expected
+
+
+@pytest.mark.parametrize(("voice", "limit"), [(SEEN, 0.025), (UNSEEN, 0.08)])
+def test_phoneme_error_rate_of_fp32(exported, transcripts, voice, limit):
+    chosen = [place for place, row in enumerate(ROWS) if row["voice"] == voice]
+    found = transcripts("onnx-fp32", None)
+    rates = error_rates([found[place] for place in chosen], [ROWS[place] for place in chosen], exported("onnx-fp32"))
+    assert len(rates) == 11
+    assert rates["phonemes"] <= limit
+
+
+@pytest.mark.parametrize(("target", "method"), TARGETS[1:], ids=NAMES[1:])
+def test_deltas_to_fp32(exported, transcripts, target, method):
+    """Within 0.3 points absolute, phonemes and the mean of all levels."""
+    base = error_rates(transcripts("onnx-fp32", None), ROWS, exported("onnx-fp32"))
+    rates = error_rates(transcripts(target, method), ROWS, exported(target, method))
+    assert abs(rates["phonemes"] - base["phonemes"]) <= 0.003
+    assert abs(sum(rates.values()) - sum(base.values())) / len(base) <= 0.003
