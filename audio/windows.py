@@ -39,7 +39,7 @@ def windows(
 ) -> Iterator[Window]:
     """A recording's frames in windows that overlap; one that fits a single window gives what ``extract`` gives.
 
-    It is read twice: normalization needs the statistics of all of it, and a stretch of silence normalized by
+    A longer one is read twice: normalization needs the statistics of all of it, and a stretch of silence normalized by
     itself would be noise. The last window reaches back as far as it needs to be full. Raises AudioError.
     """
     per_second = SAMPLE_RATE / settings.frame_samples
@@ -47,12 +47,11 @@ def windows(
     # In frames: seconds that round to the same frame would never advance.
     if overlap_seconds <= 0 or overlap >= length:
         raise ValueError(f"the overlap ({overlap_seconds} s) must lie between 0 and the window ({window_seconds} s)")
-    statistics = _statistics(blocks, settings)
-    total = statistics.frames // settings.stride
-    if total <= length:
-        energies = np.concatenate(list(fbank_blocks(blocks(), settings)))
-        yield Window(stack(normalize(energies), settings), 0, first=True, last=True)
+    statistics, whole = _first_pass(blocks, settings, length)
+    if whole is not None:
+        yield Window(stack(normalize(whole), settings), 0, first=True, last=True)
         return
+    total = statistics.frames // settings.stride
     kept = np.empty((0, settings.feature_size), dtype=np.float32)
     kept_from = start = 0
     for frames in _frames(blocks, settings, statistics):
@@ -69,8 +68,10 @@ def windows(
     raise AudioError("became shorter while it was read; wait until it is written")
 
 
-def _statistics(blocks: Blocks, settings: FeatureSettings) -> RunningStatistics:
+def _first_pass(blocks: Blocks, settings: FeatureSettings, length: int) -> tuple[RunningStatistics, Floats | None]:
+    """Statistics of the whole recording, and its energies where ``length`` model frames hold all of them."""
     statistics = RunningStatistics(settings)
+    kept: list[Floats] = []
     samples = 0
 
     def counted() -> Iterator[Floats]:
@@ -81,8 +82,12 @@ def _statistics(blocks: Blocks, settings: FeatureSettings) -> RunningStatistics:
 
     for energies in fbank_blocks(counted(), settings):
         statistics.add(energies)
+        kept.append(energies)
+        if statistics.frames // settings.stride > length:
+            kept.clear()
     check_length(samples, settings)
-    return statistics
+    fits = statistics.frames // settings.stride <= length
+    return statistics, np.concatenate(kept) if fits else None
 
 
 def _frames(blocks: Blocks, settings: FeatureSettings, statistics: RunningStatistics) -> Iterator[Floats]:

@@ -15,8 +15,10 @@ NAMES = [f"{target} {method or ''}".strip() for target, method in TARGETS]
 ROWS = [json.loads(line) for line in reference.EVALUATION.read_text(encoding="utf-8").splitlines()]
 
 GOLDEN = {
-    "000-m3.flac": "",
-    "001-annie.flac": "",
+    "000-m3.flac": "ءَااتِنَااغَضَااااءَنَاالَقَدڇلَقِۦۦنَاامِںںںسَفَرِنَاا",
+    "001-annie.flac": "مِںںںقَبڇلُنَدڇعُۥۥهُءِننننَهُۥۥهُوَلبَرر",
+    "002-m3.flac": "لَاايُسءَلُعَںںںذَ۾۾۾بِهِۦۦۦۦءِںںںس",
+    "003-annie.flac": "ءِبڇرَااهِۦۦمَررَوعُوَجَااااءَتهُلبُشرَاا",
 }
 
 
