@@ -93,6 +93,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         prepared = _prepare(deployable, goal, method, options, calibration)
         with progress.step("Running the torch model of the artifact"):
             expected = original if prepared is None else verify.run_torch(deployable, probe)
+        tolerance = verify.tolerance(goal.tolerance, expected, original, quantized=method is not None)
         manifest_parts = _describe(checkpoint, deployable)
         with progress.step(f"Writing {goal.name}"):
             precision = exporter.write(deployable, goal.precision, staging.folder)
@@ -118,7 +119,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         verified = msgspec.structs.replace(
             artifact.manifest,
             precision=msgspec.structs.replace(precision, kernels=kernels),
-            parity=verify.compare(made, expected, probe, goal.tolerance),
+            parity=verify.compare(made, expected, probe, tolerance),
             fidelity=verify.fidelity(
                 made, original, {level: entry.blank for level, entry in checkpoint.levels.items()}
             ),

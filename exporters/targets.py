@@ -86,7 +86,7 @@ TARGETS: dict[str, Target] = {
             tolerance=2e-2,
             runs_on="ONNX Runtime: CUDA; on CPUs it computes in fp32",
         ),
-        # A last-bit difference can round an activation to the neighbouring integer; the step spreads from there.
+        # At least; a deep model is allowed its own rounding noise, see ``verify.tolerance``.
         Target(
             "onnx-int8",
             "int8",
@@ -95,7 +95,7 @@ TARGETS: dict[str, Target] = {
             _ONNX_LIBRARIES,
             "export",
             methods=("static", "dynamic"),
-            tolerance=5e-2,
+            tolerance=1e-2,
             runs_on="ONNX Runtime: CPUs with VNNI or NEON dot products, CUDA",
         ),
     )

@@ -23,6 +23,7 @@ from .data import AudioSet
 from .errors import ExportError, ParityError
 
 _MAX_SECONDS = 15.0
+_SQRT_TWO = 2**0.5
 
 Logits = list[dict[str, NDArray[np.float32]]]
 """Per clip: level to (frames, vocabulary), valid frames only."""
@@ -102,6 +103,16 @@ def compare(made: Logits, source: Logits, probe: Probe, tolerance: float) -> Par
             f"over {parity.clips} clips, allowed {tolerance:g}"
         )
     return parity
+
+
+def tolerance(least: float, expected: Logits, original: Logits, *, quantized: bool) -> float:
+    """Relative error allowed between an artifact and its torch model.
+
+    A last-bit difference can round an activation to the neighbouring integer; through the layers that grows towards the
+    rounding noise that the quantized model itself carries, and no further: two roundings of one model, each with noise
+    e against fp32, lie √2 e apart when their noises have nothing in common. A wrong scale or layer lies far beyond.
+    """
+    return max(least, _rounded(_SQRT_TWO * _relative_error(expected, original))) if quantized else least
 
 
 def fidelity(made: Logits, original: Logits, blanks: dict[str, int]) -> Fidelity:

@@ -13,8 +13,8 @@ import soundfile
 import torch
 from rapidfuzz.distance import Levenshtein
 
+from .batches import Corpus
 from .corpus import SAMPLE_RATE, feature_extractor
-from .train import Corpus
 
 ALL_VOICES = "all"
 _SIFAT_TOKEN = re.compile(r"\[[^\]]*\]")

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ...models.multilevel import MultiLevelCTCConfig, Wav2Vec2BertForMultilevelCTC
+from .batches import Corpus
+from .evaluate import error_rates
 from .labels import vocabulary
 
-_BATCH_FRAMES = 2_400
-_PAD_TO = 32
 _PEAK_RATE = 1.5e-3
 _WARM_UP = 400
 _CHECK_EVERY = 500
 # From this epoch on, half of the batches hold utterances joined end to end: long recordings sound like that.
 _JOIN_FROM_EPOCH = 8
-_MOST_JOINED = 4
-_LONGEST_PAUSE = 40
 
 
 def build_config() -> MultiLevelCTCConfig:
@@ -53,75 +46,8 @@ def build_config() -> MultiLevelCTCConfig:
     )
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """A split in memory: all frames in one array, with each utterance's place and label ids."""
-
-    features: Any
-    starts: list[int]
-    rows: list[dict[str, Any]]
-
-    @classmethod
-    def read(cls, work: Path, split: str) -> Corpus:
-        """Read what ``corpus.synthesize`` stored."""
-        rows = json.loads((work / f"{split}.json").read_text(encoding="utf-8"))
-        starts = [0, *np.cumsum([row["frames"] for row in rows]).tolist()]
-        return cls(np.load(work / f"{split}.features.npy"), starts, rows)
-
-    def batches(self, rng: np.random.Generator) -> Iterator[list[int]]:
-        """Utterances of like length together, about ``_BATCH_FRAMES`` frames a batch, in random order."""
-        frames = np.array([row["frames"] for row in self.rows])
-        order = np.argsort(frames + rng.uniform(0, 16, frames.size))
-        groups: list[list[int]] = [[]]
-        for index in order.tolist():
-            if groups[-1] and (len(groups[-1]) + 1) * frames[index] > _BATCH_FRAMES:
-                groups.append([])
-            groups[-1].append(index)
-        for place in rng.permutation(len(groups)).tolist():
-            yield groups[place]
-
-    def batch(self, indices: list[int]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Features (B, T, 160), mask (B, T) and labels level to (B, S), padded."""
-        return self._pad([[index] for index in indices], [self._frames(index) for index in indices])
-
-    def joined(self, indices: list[int], rng: np.random.Generator) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """As ``batch``, of stretches of utterances with pauses between, each at its own level, normalized together."""
-        count = int(rng.integers(2, _MOST_JOINED + 1))
-        groups = [indices[place : place + count] for place in range(0, len(indices), count)]
-        stretches = []
-        for group in groups:
-            parts = []
-            for index in group:
-                pause = rng.normal(-1.2, 0.2, (int(rng.integers(0, _LONGEST_PAUSE)), self.features.shape[1]))
-                parts += [self._frames(index) * rng.uniform(0.7, 1.1) + rng.normal(0.0, 0.4), pause]
-            whole = np.concatenate(parts[:-1])
-            stretches.append(((whole - whole.mean(0)) / (whole.std(0) + 1e-5)).astype(np.float32))
-        return self._pad(groups, stretches)
-
-    def _frames(self, index: int) -> Any:
-        start = self.starts[index]
-        return self.features[start : start + self.rows[index]["frames"]].astype(np.float32)
-
-    def _pad(self, groups: list[list[int]], stretches: list[Any]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        frames = math.ceil(max(map(len, stretches)) / _PAD_TO) * _PAD_TO
-        features = torch.zeros(len(groups), frames, self.features.shape[1])
-        mask = torch.zeros(len(groups), frames, dtype=torch.long)
-        for row, stretch in enumerate(stretches):
-            features[row, : len(stretch)] = torch.from_numpy(stretch)
-            mask[row, : len(stretch)] = 1
-        labels = {}
-        for level in self.rows[0]["ids"]:
-            ids = [
-                torch.tensor([token for index in group for token in self.rows[index]["ids"][level]]) for group in groups
-            ]
-            labels[level] = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=-100)
-        return features, mask, labels
-
-
 def train(work: Path, *, steps: int, seed: int = 0, resume: bool = False) -> Path:
     """Train on ``work``'s training split and return the file of the weights; prints held-out error rates on the way."""
-    from .evaluate import error_rates
-
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)
     corpus, held_out = Corpus.read(work, "train"), Corpus.read(work, "evaluation")
