@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from ..errors import QasrError
 from .errors import ArtifactChangedError, ArtifactError, ArtifactExistsError, ArtifactNotFoundError
 from .hashing import sha256_of_file
 from .manifest import MANIFEST_NAME, FileEntry, Manifest, decode
@@ -98,7 +99,8 @@ def create(output: Path, *, force: bool = False) -> Iterator[Staging]:
     try:
         yield Staging(folder, output)
     except OSError as error:
-        if isinstance(error, ArtifactError):
+        # An error of ours that is an OSError too (a checkpoint or an audio file not found) is no failed writing.
+        if isinstance(error, QasrError):
             raise
         raise ArtifactError(f"{output}: writing failed ({error.strerror or error}); nothing was left there") from error
     finally:

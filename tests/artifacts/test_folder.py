@@ -20,6 +20,7 @@ from qasr.artifacts import (
     create,
     read,
 )
+from qasr.errors import QasrError
 
 
 def build(output: Path, make_manifest, content: bytes = b"weights", force: bool = False):
@@ -93,6 +94,15 @@ def test_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     message = r"writing failed \(No space left on device\); nothing was left"
     with pytest.raises(ArtifactError, match=message), create(tmp_path / "a"):
         raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_pass_as_they_are(tmp_path):
+    class GoneError(QasrError, FileNotFoundError):
+        pass
+
+    with pytest.raises(GoneError, match="^model: gone$"), create(tmp_path / "a"):
+        raise GoneError("model: gone")
     assert list(tmp_path.iterdir()) == []
 
 

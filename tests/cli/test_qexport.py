@@ -76,7 +76,7 @@ def test_usage_errors(tmp_path, arguments, hint):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nowhere",), "nowhere: no such folder, and not a Hub id (owner/model)"),
+        (("nowhere",), "qexport: error: nowhere: no such folder, and not a Hub id (owner/model)"),
         (("checkpoint",), "checkpoint: no config.json in the checkpoint"),
         (("mine", "--calibration", "gone.jsonl"), "gone.jsonl: no such file or folder"),
         (("mine", "--calibration", "empty.jsonl"), "empty.jsonl: is empty; it needs one JSON object a line"),
@@ -84,7 +84,7 @@ def test_usage_errors(tmp_path, arguments, hint):
         (("mine", "--calibration", "bad.jsonl"), "is not audio that can be read"),
         (("mine", "--exclude", "layer.7", "--calibration", "ok.jsonl"), "no layer matches the excluded layer.7"),
         (("mine", "--verification", "empty.jsonl", "--method", "dynamic"), "empty.jsonl: is empty"),
-        (("someone/model", "--offline"), "someone/model: not in the local cache, and --offline forbids a download"),
+        (("someone/model", "--offline"), "qexport: error: someone/model: not in the local cache, and --offline forbids a download"),
     ],
 )
 def test_failures_are_one_line_and_leave_nothing(tmp_path, arguments, message):
