@@ -101,7 +101,7 @@ def test_other_errors_pass_as_they_are(tmp_path):
     class GoneError(QasrError, FileNotFoundError):
         pass
 
-    with pytest.raises(GoneError, match="^model: gone$"), create(tmp_path / "a"):
+    with pytest.raises(GoneError, match=r"^model: gone$"), create(tmp_path / "a"):
         raise GoneError("model: gone")
     assert list(tmp_path.iterdir()) == []
 
