@@ -84,7 +84,10 @@ def test_usage_errors(tmp_path, arguments, hint):
         (("mine", "--calibration", "bad.jsonl"), "is not audio that can be read"),
         (("mine", "--exclude", "layer.7", "--calibration", "ok.jsonl"), "no layer matches the excluded layer.7"),
         (("mine", "--verification", "empty.jsonl", "--method", "dynamic"), "empty.jsonl: is empty"),
-        (("someone/model", "--offline"), "qexport: error: someone/model: not in the local cache, and --offline forbids a download"),
+        (
+            ("someone/model", "--offline"),
+            "qexport: error: someone/model: not in the local cache, and --offline forbids",
+        ),
     ],
 )
 def test_failures_are_one_line_and_leave_nothing(tmp_path, arguments, message):
