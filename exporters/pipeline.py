@@ -16,14 +16,16 @@ import torch
 from .. import reference
 from ..artifacts import Artifact, Calibration, InputLimits, Manifest, create
 from ..audio import FeatureSettings
-from ..models import REFERENCE, Checkpoint, DeployableCTC, open_checkpoint
+from ..models import Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, TECHNIQUES, CalibrationSet, Options
 from ..version import __version__
 from . import targets, verify
-from .data import AudioSet, calibration_set, read_audio_set
+from .data import calibration_set, read_audio_set
 from .errors import DataError, ExportError
 from .targets import Target
 
+# Fused or not, what multiplies integers in ONNX Runtime.
+_INTEGER_KERNELS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "MatMulInteger")
 _TOOLCHAIN = ("torch", "transformers", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "numpy")
 
 
@@ -84,58 +86,60 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
     ):
         settings = FeatureSettings.from_json(checkpoint.features)
         calibration = _calibration(checkpoint, method, settings, options, progress)
-        probe = _probe(options, settings)
+        probe = _probe(settings, options)
         with progress.step("Loading the checkpoint"):
             deployable = checkpoint.deployable()
         source = checkpoint.source(deployable)
         with progress.step("Running the fp32 model"):
             original = verify.run_torch(deployable, probe)
-        prepared = _prepare(deployable, goal, method, options, calibration)
+        _prepare(deployable, goal, method, options, calibration)
         with progress.step("Running the torch model of the artifact"):
-            expected = original if prepared is None else verify.run_torch(deployable, probe)
-        tolerance = verify.tolerance(goal.tolerance, expected, original, quantized=method is not None)
-        manifest_parts = _describe(checkpoint, deployable)
+            expected = verify.run_torch(deployable, probe)
         with progress.step(f"Writing {goal.name}"):
             precision = exporter.write(deployable, goal.precision, staging.folder)
         checkpoint.copy_metadata(staging.folder)
-        del deployable
-        manifest = Manifest(
-            qasr_version=__version__,
-            target=goal.name,
-            engine=goal.engine,
-            method=method,
-            source=source,
-            precision=precision,
-            features=checkpoint.features,
-            levels=checkpoint.levels,
-            calibration=_record(calibration, options) if calibration else None,
-            options={"exclude": list(options.quantization.exclude)} if method else {},
-            toolchain=_toolchain(),
-            **manifest_parts,
+        artifact = staging.seal(
+            Manifest(
+                qasr_version=__version__,
+                target=goal.name,
+                engine=goal.engine,
+                method=method,
+                source=source,
+                precision=precision,
+                features=checkpoint.features,
+                levels=checkpoint.levels,
+                frame_rate_hz=checkpoint.frame_rate_hz(deployable),
+                subsampling=deployable.subsampling,
+                limits=InputLimits(feature_size=deployable.feature_size),
+                calibration=_record(calibration, options) if calibration else None,
+                options={"exclude": list(options.quantization.exclude)} if method else {},
+                toolchain=_toolchain(),
+            )
         )
-        artifact = staging.seal(manifest)
+        del deployable  # the fresh process needs the memory
         with progress.step("Verifying in a fresh process"):
             made, kernels = verify.run_artifact(staging.folder, artifact.manifest, probe)
-        verified = msgspec.structs.replace(
-            artifact.manifest,
-            precision=msgspec.structs.replace(precision, kernels=kernels),
-            parity=verify.compare(made, expected, probe, tolerance),
-            fidelity=verify.fidelity(
-                made, original, {level: entry.blank for level, entry in checkpoint.levels.items()}
-            ),
-        )
         _check_kernels(goal, kernels)
-        staging.amend(verified)
+        allowed = verify.tolerance(goal.tolerance, expected, original, quantized=method is not None)
+        blanks = {level: vocabulary.blank for level, vocabulary in checkpoint.levels.items()}
+        staging.amend(
+            msgspec.structs.replace(
+                artifact.manifest,
+                precision=msgspec.structs.replace(precision, kernels=kernels),
+                parity=verify.compare(made, expected, probe, allowed),
+                fidelity=verify.fidelity(made, original, blanks),
+            )
+        )
         return staging.publish()
 
 
 def _prepare(
     model: DeployableCTC, goal: Target, method: str | None, options: ExportOptions, calibration: CalibrationSet | None
-) -> DeployableCTC | None:
-    """Quantize or convert the model in place; None where it stays fp32."""
+) -> None:
+    """Quantize or convert the model in place."""
     if method is not None:
-        return TECHNIQUES[method](model, options.quantization, calibration)
-    return None if goal.dtype == "float32" else model.to(getattr(torch, goal.dtype))
+        TECHNIQUES[method](model, options.quantization, calibration)
+    model.to(getattr(torch, goal.dtype))
 
 
 def _calibration(
@@ -146,30 +150,19 @@ def _calibration(
     place = options.calibration
     if place is None:
         # Somebody's own model calibrated on our synthetic voices would be wrong without a word.
-        if checkpoint.name != REFERENCE and not checkpoint.is_random:
+        if not checkpoint.is_bundled:
             raise DataError(
                 f"{checkpoint.name}: static quantization needs audio like that which the model will hear; "
                 "add --calibration recitations.jsonl (or a folder of audio), or use --method dynamic"
             )
         place = reference.CALIBRATION
-    audio = _audio(place, options.calibration_clips)
+    audio = read_audio_set(place, options.calibration_clips)
     return calibration_set(audio, settings, options.calibration_seconds, progress.track)
 
 
-def _probe(options: ExportOptions, settings: FeatureSettings) -> verify.Probe:
-    return verify.make_probe(_audio(options.verification or reference.EVALUATION, options.verification_clips), settings)
-
-
-def _audio(place: Path, clips: int) -> AudioSet:
-    return read_audio_set(place, clips)
-
-
-def _describe(checkpoint: Checkpoint, model: DeployableCTC) -> dict[str, Any]:
-    return {
-        "frame_rate_hz": checkpoint.frame_rate_hz(model),
-        "subsampling": model.subsampling,
-        "limits": InputLimits(feature_size=model.feature_size),
-    }
+def _probe(settings: FeatureSettings, options: ExportOptions) -> verify.Probe:
+    place = options.verification or reference.EVALUATION
+    return verify.make_probe(read_audio_set(place, options.verification_clips), settings)
 
 
 def _record(calibration: CalibrationSet, options: ExportOptions) -> Calibration:
@@ -189,6 +182,3 @@ def _check_kernels(goal: Target, kernels: dict[str, int]) -> None:
     """No silent fallback: an INT8 artifact whose engine multiplies in float is an error."""
     if goal.precision == "int8" and not any(name in kernels for name in _INTEGER_KERNELS):
         raise ExportError(f"{goal.name}: the engine executed no integer matrix multiplication ({', '.join(kernels)})")
-
-
-_INTEGER_KERNELS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "MatMulInteger")

@@ -48,6 +48,11 @@ class Checkpoint:
         """Whether the weights are drawn, so that no accuracy can be claimed."""
         return self.random_seed is not None
 
+    @property
+    def is_bundled(self) -> bool:
+        """Whether it comes with qasr, so that the bundled audio is its own."""
+        return self.is_random or self.folder == reference.CHECKPOINT
+
     def stock(self) -> Any:
         """The transformers model with its weights, float32, in eval mode."""
         kind = _model_class(self.config)
