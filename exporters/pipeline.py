@@ -145,9 +145,11 @@ def _prepare(
 def _calibration(
     checkpoint: Checkpoint, method: str | None, settings: FeatureSettings, options: ExportOptions, progress: Progress
 ) -> CalibrationSet | None:
-    if method not in NEED_CALIBRATION:
-        return None
     place = options.calibration
+    if method not in NEED_CALIBRATION:
+        if place is not None:
+            raise DataError(f"{place}: nothing here needs calibration audio; leave it out, or choose another method")
+        return None
     if place is None:
         # Somebody's own model calibrated on our synthetic voices would be wrong without a word.
         if not checkpoint.is_bundled:
