@@ -83,6 +83,10 @@ def test_usage_errors(tmp_path, arguments, hint):
         (("mine", "--calibration", "bare.jsonl"), "bare.jsonl, line 1: no 'audio' column with a path (it has text)"),
         (("mine", "--calibration", "bad.jsonl"), "is not audio that can be read"),
         (("mine", "--exclude", "layer.7", "--calibration", "ok.jsonl"), "no layer matches the excluded layer.7"),
+        (
+            ("mine", "--calibration", "ok.jsonl", "--method", "dynamic"),
+            "ok.jsonl: nothing here needs calibration audio",
+        ),
         (("mine", "--verification", "empty.jsonl", "--method", "dynamic"), "empty.jsonl: is empty"),
         (
             ("someone/model", "--offline"),
