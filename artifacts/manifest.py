@@ -60,7 +60,11 @@ class Precision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operators: dict[str, int]
     """Operator counts of the file as written."""
     kernels: dict[str, int]
-    """Operator counts after the engine's own optimization, on the machine that exported."""
+    """What the engine executed on the machine that exported: kernel to number of nodes."""
+    quantized_layers: int = 0
+    """Layers of the model that are quantized."""
+    integer_kernels: int = 0
+    """Matrix products of integers among ``kernels``."""
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,6 +129,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     calibration: Calibration | None = None
     options: dict[str, Any] = {}
     """The options that shaped the artifact, by name."""
+    execution: dict[str, str] = {}
+    """How the engine has to be set up to compute what was asked for."""
     toolchain: dict[str, str]
     """Versions of the libraries that built it."""
     parity: Parity | None = None

@@ -7,6 +7,7 @@ import io
 import logging
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import nn
 
 from ..artifacts import Precision
 from ..models import DeployableCTC
+from ..quantizers import Quantized
 from ..quantizers.technique import replace
 from .errors import ExportError
 from .translation import KernelLinear, table
@@ -25,6 +27,7 @@ DATA_FILE = "model.onnx_data"
 
 # 18 is the newest opset whose 8-bit MatMuls all engines fuse.
 _OPSET = 18
+_INTEGER_KERNELS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "MatMulInteger")
 # A protobuf file ends at 2 GB; above this the weights go to a file of their own.
 _EXTERNAL_ABOVE_BYTES = 1 << 30
 
@@ -34,18 +37,40 @@ def write(model: DeployableCTC, precision: str, folder: Path) -> Precision:
 
     The model's float Linears are replaced on the way, so it serves for nothing else afterwards.
     """
-    program = _trace(_with_kernel_linears(model))
-    graph = program.model
-    _strip(graph)
+    layers = quantized_layers(model)
+    graph = trace(model)
     stored = sum(
         value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None
     )
     external = DATA_FILE if stored > _EXTERNAL_ABOVE_BYTES else None
     ir.save(graph, folder / MODEL_FILE, external_data=external)
-    return Precision(asked=precision, weight_bytes=_weight_bytes(graph), operators=_operators(graph), kernels={})
+    return Precision(
+        asked=precision,
+        weight_bytes=_weight_bytes(graph),
+        operators=_operators(graph),
+        kernels={},
+        quantized_layers=layers,
+    )
 
 
-def _trace(model: DeployableCTC) -> Any:
+def integer_kernels(kernels: Mapping[str, int]) -> int:
+    """Fused or not, what multiplies integers in ONNX Runtime."""
+    return sum(kernels.get(name, 0) for name in _INTEGER_KERNELS)
+
+
+def trace(model: DeployableCTC) -> ir.Model:
+    """The model's ONNX graph; the model's float Linears are replaced on the way. Raises ExportError."""
+    program = _export(_with_kernel_linears(model))
+    _strip(program.model)
+    return program.model  # type: ignore[no-any-return]
+
+
+def quantized_layers(model: nn.Module) -> int:
+    """How many layers carry a scheme."""
+    return sum(isinstance(module, Quantized) for module in model.modules())
+
+
+def _export(model: DeployableCTC) -> Any:
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
     frames = torch.export.Dim("frames", min=2, max=1 << 20)
     example = (torch.zeros(2, 64, model.feature_size), torch.tensor([64, 33]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import platform
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ import msgspec
 import torch
 
 from .. import reference
-from ..artifacts import Artifact, Calibration, InputLimits, Manifest, create
+from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision, create
 from ..audio import FeatureSettings
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, TECHNIQUES, CalibrationSet, Options
@@ -22,11 +23,9 @@ from ..version import __version__
 from . import targets, verify
 from .data import calibration_set, read_audio_set
 from .errors import DataError, ExportError
-from .targets import Target
+from .targets import Exporter, Target
 
-# Fused or not, what multiplies integers in ONNX Runtime.
-_INTEGER_KERNELS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "MatMulInteger")
-_TOOLCHAIN = ("torch", "transformers", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "numpy")
+_TOOLCHAIN = ("torch", "transformers", "numpy")
 
 
 class Progress(Protocol):
@@ -113,19 +112,20 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 limits=InputLimits(feature_size=deployable.feature_size),
                 calibration=_record(calibration, options) if calibration else None,
                 options={"exclude": list(options.quantization.exclude)} if method else {},
-                toolchain=_toolchain(),
+                execution=dict(goal.execution),
+                toolchain=_toolchain(goal),
             )
         )
         del deployable  # the fresh process needs the memory
         with progress.step("Verifying in a fresh process"):
             made, kernels = verify.run_artifact(staging.folder, artifact.manifest, probe)
-        _check_kernels(goal, kernels)
+        precision = _achieved(goal, exporter, precision, kernels)
         allowed = verify.tolerance(goal.tolerance, expected, original, quantized=method is not None)
         blanks = {level: vocabulary.blank for level, vocabulary in checkpoint.levels.items()}
         staging.amend(
             msgspec.structs.replace(
                 artifact.manifest,
-                precision=msgspec.structs.replace(precision, kernels=kernels),
+                precision=precision,
                 parity=verify.compare(made, expected, probe, allowed),
                 fidelity=verify.fidelity(made, original, blanks),
             )
@@ -138,7 +138,8 @@ def _prepare(
 ) -> None:
     """Quantize or convert the model in place."""
     if method is not None:
-        TECHNIQUES[method](model, options.quantization, calibration)
+        quantization = dataclasses.replace(options.quantization, outputs=goal.outputs)
+        TECHNIQUES[method](model, quantization, calibration)
     model.to(getattr(torch, goal.dtype))
 
 
@@ -175,12 +176,17 @@ def _record(calibration: CalibrationSet, options: ExportOptions) -> Calibration:
     return Calibration(calibration.name, calibration.sha256, calibration.clips, calibration.seconds, observer)
 
 
-def _toolchain() -> dict[str, str]:
-    versions = {name: importlib.metadata.version(name) for name in _TOOLCHAIN}
-    return {"python": platform.python_version(), **versions}
+def _toolchain(goal: Target) -> dict[str, str]:
+    libraries = dict.fromkeys((*_TOOLCHAIN, *goal.libraries))
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in libraries}}
 
 
-def _check_kernels(goal: Target, kernels: dict[str, int]) -> None:
-    """No silent fallback: an INT8 artifact whose engine multiplies in float is an error."""
-    if goal.precision == "int8" and not any(name in kernels for name in _INTEGER_KERNELS):
-        raise ExportError(f"{goal.name}: the engine executed no integer matrix multiplication ({', '.join(kernels)})")
+def _achieved(goal: Target, exporter: Exporter, precision: Precision, kernels: dict[str, int]) -> Precision:
+    """``precision`` with what was executed. No silent fallback: layers that were to run in integers and do not."""
+    integer = exporter.integer_kernels(kernels)
+    if goal.integer and integer < precision.quantized_layers:
+        raise ExportError(
+            f"{goal.name}: the engine executed {integer} integer matrix products for {precision.quantized_layers} "
+            f"quantized layers ({', '.join(kernels)}); the rest would run in float"
+        )
+    return msgspec.structs.replace(precision, kernels=kernels, integer_kernels=integer)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
@@ -21,7 +22,13 @@ class Exporter(Protocol):
     """Writes one engine's files."""
 
     def write(self, model: DeployableCTC, precision: str, folder: Path) -> Precision:
-        """Write the engine's files into ``folder`` and return what was counted in them (``kernels`` still empty)."""
+        """Write the engine's files into ``folder`` and return what was counted in them (``kernels`` still empty).
+
+        Raises ExportError for a layer whose scheme the engine cannot express.
+        """
+
+    def integer_kernels(self, kernels: Mapping[str, int]) -> int:
+        """How many of the executed ``kernels`` (as the runtime reads them back) multiply integers."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,12 @@ class Target:
     tolerance: float = 1e-4
     """Relative error of the logits allowed between the artifact and its torch model."""
     runs_on: str = ""
+    execution: Mapping[str, str] = field(default_factory=dict)
+    """How the engine has to be set up; goes into the manifest."""
+    outputs: bool = False
+    """Static schemes round the layers' outputs too."""
+    integer: bool = False
+    """Quantized layers have to be executed as products of integers."""
 
     def missing(self) -> str | None:
         """The first library that is not installed here, or None."""
@@ -67,36 +80,41 @@ class Target:
         return cast(Exporter, module)
 
 
-_ONNX_LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+_BUILD = ("torch", "transformers", "onnx", "onnxscript")
+_ONNX = (*_BUILD, "onnxruntime")
 _ONNX_RUNS_ON = "ONNX Runtime: any CPU, CUDA"
+_OPENVINO = (*_BUILD, "openvino")
+_OPENVINO_RUNS_ON = "OpenVINO: x86 and ARM CPUs"
 
+# The tolerance of INT8 rows is the least that is allowed: a deep model is allowed its own rounding noise, see
+# ``verify.tolerance``.
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        Target("onnx-fp32", "fp32", "onnx", "onnx", _ONNX_LIBRARIES, "export", runs_on=_ONNX_RUNS_ON),
+        Target("onnx-fp32", "fp32", "onnx", "onnx", _ONNX, "export", runs_on=_ONNX_RUNS_ON),
         # ONNX Runtime and torch round to fp16 at different places of the graph.
         Target(
             "onnx-fp16",
             "fp16",
             "onnx",
             "onnx",
-            _ONNX_LIBRARIES,
+            _ONNX,
             "export",
             dtype="float16",
             tolerance=2e-2,
             runs_on="ONNX Runtime: CUDA; on CPUs it computes in fp32",
         ),
-        # At least; a deep model is allowed its own rounding noise, see ``verify.tolerance``.
         Target(
             "onnx-int8",
             "int8",
             "onnx",
             "onnx",
-            _ONNX_LIBRARIES,
+            _ONNX,
             "export",
             methods=("static", "dynamic"),
             tolerance=1e-2,
             runs_on="ONNX Runtime: CPUs with VNNI or NEON dot products, CUDA",
+            integer=True,
         ),
     )
 }

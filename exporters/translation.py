@@ -45,9 +45,15 @@ def dynamic_linear(input: Any, weight: Any, weight_scale: Any, bias: Any) -> Any
     return op.Add(op.Mul(product, op.Mul(scale, weight_scale)), bias)
 
 
+def weight_only_linear(input: Any, weight: Any, weight_scale: Any, bias: Any) -> Any:
+    """Weights dequantized before a float MatMul."""
+    return op.Add(op.MatMul(input, op.DequantizeLinear(weight, weight_scale, axis=1)), bias)
+
+
 def table() -> dict[Callable[..., Any], Callable[..., Any]]:
     """Translations of qasr's own operators, for ``torch.onnx.export(custom_translation_table=...)``."""
     return {
         torch.ops.qasr.static_linear.default: static_linear,
         torch.ops.qasr.dynamic_linear.default: dynamic_linear,
+        torch.ops.qasr.weight_only_linear.default: weight_only_linear,
     }

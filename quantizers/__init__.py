@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from .dynamic import dynamic
-from .linear import DynamicLinear, Quantized, StaticLinear
+from .linear import DynamicLinear, Quantized, StaticLinear, WeightOnlyLinear
+from .rtn import rtn
 from .scheme import ActivationScheme, Scheme, WeightScheme
 from .static import OBSERVERS, static
 from .technique import CalibrationSet, Options, QuantizationError, Technique
 
-TECHNIQUES: dict[str, Technique] = {"dynamic": dynamic, "static": static}
+TECHNIQUES: dict[str, Technique] = {"dynamic": dynamic, "static": static, "rtn": rtn}
 """The table of techniques, by the name that ``--method`` takes."""
 
 NEED_CALIBRATION = frozenset({"static"})
@@ -26,5 +27,6 @@ __all__ = [
     "Scheme",
     "StaticLinear",
     "Technique",
+    "WeightOnlyLinear",
     "WeightScheme",
 ]

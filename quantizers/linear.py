@@ -18,6 +18,10 @@ class Quantized(Protocol):
     scheme: Scheme
 
 
+Range = tuple[float, float]
+"""Lowest and highest value that an activation takes."""
+
+
 class _Int8Linear(nn.Module):
     """What both forms share: ``weight`` (in, out) int8, ``weight_scale`` (out,) and ``bias`` (out,) float32."""
 
@@ -45,20 +49,44 @@ class DynamicLinear(_Int8Linear):
 
 
 class StaticLinear(_Int8Linear):
-    """int8 weights; the input is rounded to uint8 by a range fixed before."""
+    """int8 weights; the input, and the output where its range is given, are rounded to uint8 by ranges fixed before."""
 
-    scheme = Scheme(WeightScheme(), ActivationScheme("static"))
     input_scale: Tensor
     input_zero_point: Tensor
+    output_scale: Tensor | None
+    output_zero_point: Tensor | None
 
-    def __init__(self, linear: nn.Linear, input_low: float, input_high: float) -> None:
+    def __init__(self, linear: nn.Linear, input_range: Range, output_range: Range | None = None) -> None:
         super().__init__(linear)
-        scale, zero_point = ops.activation_range(input_low, input_high)
-        self.register_buffer("input_scale", torch.tensor(scale, dtype=torch.float32))
-        self.register_buffer("input_zero_point", torch.tensor(zero_point, dtype=torch.uint8))
+        scale, zero_point = _scale_and_zero_point(input_range)
+        self.register_buffer("input_scale", scale)
+        self.register_buffer("input_zero_point", zero_point)
+        output_scale, output_zero_point = _scale_and_zero_point(output_range) if output_range else (None, None)
+        self.register_buffer("output_scale", output_scale)
+        self.register_buffer("output_zero_point", output_zero_point)
+        output = ActivationScheme("none" if output_range is None else "static")
+        self.scheme = Scheme(WeightScheme(), ActivationScheme("static"), output)
 
     def forward(self, input: Tensor) -> Tensor:
         """``input`` (…, in) float32: (…, out) float32."""
-        return ops.static_linear(  # type: ignore[no-any-return]
+        result = ops.static_linear(
             input, self.weight, self.weight_scale, self.input_scale, self.input_zero_point, self.bias
         )
+        if self.output_scale is None or self.output_zero_point is None:
+            return result  # type: ignore[no-any-return]
+        return ops.round_activation(result, self.output_scale, self.output_zero_point)
+
+
+class WeightOnlyLinear(_Int8Linear):
+    """int8 weights, widened to float before the product; the input stays as it is."""
+
+    scheme = Scheme(WeightScheme())
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``input`` (…, in) float32: (…, out) float32."""
+        return ops.weight_only_linear(input, self.weight, self.weight_scale, self.bias)  # type: ignore[no-any-return]
+
+
+def _scale_and_zero_point(limits: Range) -> tuple[Tensor, Tensor]:
+    scale, zero_point = ops.activation_range(*limits)
+    return torch.tensor(scale, dtype=torch.float32), torch.tensor(zero_point, dtype=torch.uint8)

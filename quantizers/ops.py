@@ -30,14 +30,19 @@ def activation_range(low: float, high: float) -> tuple[float, int]:
     return scale, max(0, min(UINT8_MAX, round(-low / scale)))
 
 
+def round_activation(values: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+    """``values`` rounded to uint8 by a fixed scale () and zero point (), as float32."""
+    integers = torch.clamp(torch.round(values / scale) + zero_point.to(torch.float32), 0, UINT8_MAX)
+    return (integers - zero_point.to(torch.float32)) * scale
+
+
 @torch.library.custom_op("qasr::static_linear", mutates_args=())
 def static_linear(
     input: Tensor, weight: Tensor, weight_scale: Tensor, input_scale: Tensor, input_zero_point: Tensor, bias: Tensor
 ) -> Tensor:
     """Linear on an input rounded to uint8 by a fixed scale () and zero point () and int8 weights (in, out)."""
-    zero_point = input_zero_point.to(torch.float32)
-    integers = torch.clamp(torch.round(input / input_scale) + zero_point, 0, UINT8_MAX)
-    return torch.matmul((integers - zero_point) * input_scale, weight.to(torch.float32) * weight_scale) + bias
+    rounded = round_activation(input, input_scale, input_zero_point)
+    return torch.matmul(rounded, weight.to(torch.float32) * weight_scale) + bias
 
 
 @static_linear.register_fake
@@ -54,10 +59,21 @@ def dynamic_linear(input: Tensor, weight: Tensor, weight_scale: Tensor, bias: Te
     scale = (high - low) / UINT8_MAX
     scale = torch.where(scale == 0, torch.ones_like(scale), scale)
     zero_point = torch.clamp(torch.round(-low / scale), 0, UINT8_MAX)
-    integers = torch.clamp(torch.round(input / scale) + zero_point, 0, UINT8_MAX)
-    return torch.matmul((integers - zero_point) * scale, weight.to(torch.float32) * weight_scale) + bias
+    rounded = round_activation(input, scale, zero_point)
+    return torch.matmul(rounded, weight.to(torch.float32) * weight_scale) + bias
 
 
 @dynamic_linear.register_fake
+def _(input: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor) -> Tensor:
+    return input.new_empty((*input.shape[:-1], weight.shape[1]))
+
+
+@torch.library.custom_op("qasr::weight_only_linear", mutates_args=())
+def weight_only_linear(input: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor) -> Tensor:
+    """Linear with int8 weights (in, out) that are widened to float."""
+    return torch.matmul(input, weight.to(torch.float32) * weight_scale) + bias
+
+
+@weight_only_linear.register_fake
 def _(input: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor) -> Tensor:
     return input.new_empty((*input.shape[:-1], weight.shape[1]))

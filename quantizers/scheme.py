@@ -1,4 +1,4 @@
-"""Schemes: how one layer's weights and input are represented. Techniques fill them in, exporters read them."""
+"""Schemes: how one layer's weights, input and output are represented. Techniques fill them in, exporters read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class WeightScheme:
 
 @dataclass(frozen=True)
 class ActivationScheme:
-    """How the layer's input is represented, per tensor.
+    """How a layer's input or output is represented, per tensor.
 
     ``none``: float. ``dynamic``: uint8 with a range taken from each input. ``static``: uint8 with a range fixed by
     calibration.
@@ -26,14 +26,18 @@ class ActivationScheme:
     mode: Literal["none", "dynamic", "static"] = "none"
     bits: int = 8
 
+    def __str__(self) -> str:
+        return "float" if self.mode == "none" else f"{self.mode} uint{self.bits}"
+
 
 @dataclass(frozen=True)
 class Scheme:
     """The scheme of one layer."""
 
-    weight: WeightScheme
-    activation: ActivationScheme
+    weight: WeightScheme = WeightScheme()
+    activation: ActivationScheme = ActivationScheme()
+    output: ActivationScheme = ActivationScheme()
 
     def __str__(self) -> str:
-        activation = "float" if self.activation.mode == "none" else f"{self.activation.mode} uint{self.activation.bits}"
-        return f"int{self.weight.bits} weights, {activation} input"
+        text = f"int{self.weight.bits} weights, {self.activation} input"
+        return text if self.output.mode == "none" else f"{text}, {self.output} output"

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..models import DeployableCTC
-from .linear import StaticLinear
+from .linear import Range, StaticLinear
 from .observers import MinMax, Observer, Percentile
 from .technique import CalibrationSet, Options, QuantizationError, quantizable, replace
 
@@ -21,21 +21,31 @@ def static(model: DeployableCTC, options: Options, calibration: CalibrationSet |
     if calibration is None:
         raise QuantizationError("static quantization needs calibration audio; name it with --calibration")
     linears = quantizable(model, options.exclude)
-    for name, (low, high) in observe(model, linears, options, calibration).items():
-        replace(model, name, StaticLinear(model.get_submodule(name), low, high))  # type: ignore[arg-type]
+    ranges = observe(model, linears, options, calibration)
+    for name, linear in linears:
+        replace(model, name, StaticLinear(linear, ranges[name, "input"], ranges.get((name, "output"))))
     return model
 
 
 def observe(
     model: DeployableCTC, linears: list[tuple[str, nn.Linear]], options: Options, calibration: CalibrationSet
-) -> dict[str, tuple[float, float]]:
-    """Run the calibration set through the float model, one clip at a time, and return each layer's input range."""
-    observers = {name: _observer(options) for name, _ in linears}
+) -> dict[tuple[str, str], Range]:
+    """Run the calibration set through the float model, one clip at a time.
+
+    Returns the ranges of each layer's (name, "input"), and of (name, "output") where ``options.outputs`` asks for it.
+    """
+    sides = ("input", "output") if options.outputs else ("input",)
+    observers = {(name, side): _observer(options) for name, _ in linears for side in sides}
 
     def watch(name: str) -> Any:
-        return lambda module, inputs: observers[name].observe(inputs[0].detach())
+        def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            observers[name, "input"].observe(inputs[0].detach())
+            if options.outputs:
+                observers[name, "output"].observe(output.detach())
 
-    hooks = [linear.register_forward_pre_hook(watch(name)) for name, linear in linears]
+        return look
+
+    hooks = [linear.register_forward_hook(watch(name)) for name, linear in linears]
     try:
         with torch.inference_mode():
             for features in calibration.features():
@@ -43,8 +53,8 @@ def observe(
     finally:
         for hook in hooks:
             hook.remove()
-    ranges = {name: observer.range() for name, observer in observers.items()}
-    broken = [name for name, (low, high) in ranges.items() if not (math.isfinite(low) and math.isfinite(high))]
+    ranges = {place: observer.range() for place, observer in observers.items()}
+    broken = [name for (name, _), (low, high) in ranges.items() if not (math.isfinite(low) and math.isfinite(high))]
     if broken:
         raise QuantizationError(
             f"calibration on {calibration.name} gave no finite range for {broken[0]}"

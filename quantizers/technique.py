@@ -26,6 +26,8 @@ class Options:
     observer: str = "minmax"
     """``minmax`` or ``percentile``: how calibration fixes ranges."""
     percentile: float = 99.99
+    outputs: bool = False
+    """Round the outputs of statically quantized layers too; QNNPACK's kernels do nothing else."""
 
 
 @dataclass(frozen=True)

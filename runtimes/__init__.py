@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from .engine import ENGINES, Engine, EngineOptions
-from .errors import DeviceError, InferenceError, RuntimeLoadError, UnknownLevelError
+from .engine import ENGINES, PRECISIONS, Engine, EngineOptions, obstacle
+from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, UnknownLevelError
 from .model import Model, load
 from .transcript import Group, LevelResult, Segment, Token, Transcript, select
 
 __all__ = [
     "ENGINES",
+    "PRECISIONS",
     "DeviceError",
     "Engine",
     "EngineOptions",
@@ -16,11 +17,13 @@ __all__ = [
     "InferenceError",
     "LevelResult",
     "Model",
+    "OptionError",
     "RuntimeLoadError",
     "Segment",
     "Token",
     "Transcript",
     "UnknownLevelError",
     "load",
+    "obstacle",
     "select",
 ]

@@ -9,6 +9,10 @@ class RuntimeLoadError(QasrError):
     """An artifact that its engine cannot load here."""
 
 
+class OptionError(RuntimeLoadError, ValueError):
+    """An option that this machine, or the artifact's engine, cannot give."""
+
+
 class DeviceError(RuntimeLoadError):
     """A device that this machine, or this engine's build, does not have."""
 

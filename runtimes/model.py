@@ -26,7 +26,7 @@ from ..audio import (
 )
 from ..errors import QasrError
 from .decoding import Frames, reduce_logits
-from .engine import Engine, EngineOptions, Floats, load_engine
+from .engine import CACHE, Engine, EngineOptions, Floats, check, load_engine
 from .stitching import Stitcher
 from .transcript import Transcript, transcribe_frames
 
@@ -195,15 +195,27 @@ def load(
     *,
     device: str = "cpu",
     threads: int | None = None,
+    streams: int | None = None,
+    precision: str | None = None,
+    cache: Path | str | None = CACHE,
     verify: bool = True,
     window_seconds: float = WINDOW_SECONDS,
 ) -> Model:
     """Open an artifact made by ``qexport``; ``verify`` checks the hash of every file first.
 
-    Raises ArtifactError, RuntimeLoadError, DeviceError or MissingExtraError.
+    ``threads``, ``streams`` and ``precision`` are explained in ``EngineOptions``; compiled models go to ``cache``, None
+    keeps none. Raises ArtifactError, RuntimeLoadError (OptionError, DeviceError among them) or MissingExtraError.
     """
+    options = EngineOptions(
+        device=device,
+        threads=threads,
+        streams=streams,
+        precision=precision,
+        cache=None if cache is None else Path(cache),
+    )
+    check(options)
     artifact = read(folder, verify=verify)
-    return Model(artifact, load_engine(artifact, EngineOptions(device=device, threads=threads)), window_seconds)
+    return Model(artifact, load_engine(artifact, options), window_seconds)
 
 
 class _Recording:

@@ -10,34 +10,30 @@ import json
 import os
 import resource
 import sys
-import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..artifacts import Artifact, read
-from ..errors import MissingExtraError, QasrError
-from .engine import Engine, EngineOptions, load_engine
+from ..artifacts import read
+from ..errors import QasrError
+from .engine import EngineOptions, load_engine
 
 
 def probe(folder: Path, inputs: Path, outputs: Path, threads: int | None) -> dict[str, Any]:
     """Write logits for every ``features_i`` (B, T, F) and ``lengths_i`` (B,) of ``inputs``; return the report."""
     started = time.perf_counter()
     artifact = read(folder)
-    options = EngineOptions(threads=threads)
-    with tempfile.TemporaryDirectory(prefix="qasr-") as scratch:
-        engine, kernels = _engine(artifact, options, Path(scratch))
-        load_seconds = time.perf_counter() - started
-        found: dict[str, Any] = {}
-        with np.load(inputs) as given:
-            for index in range(len(given.files) // 2):
-                logits = engine.infer(given[f"features_{index}"], given[f"lengths_{index}"])
-                found |= {f"logits_{index}_{level}": value for level, value in logits.items()}
-        executed = kernels()
-        engine.close()
+    engine = load_engine(artifact, EngineOptions(threads=threads, profile=True))
+    load_seconds = time.perf_counter() - started
+    found: dict[str, Any] = {}
+    with np.load(inputs) as given:
+        for index in range(len(given.files) // 2):
+            logits = engine.infer(given[f"features_{index}"], given[f"lengths_{index}"])
+            found |= {f"logits_{index}_{level}": value for level, value in logits.items()}
+    executed = engine.kernels()
+    engine.close()
     np.savez(outputs, **found)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Kibibytes on Linux, bytes on macOS.
@@ -46,35 +42,6 @@ def probe(folder: Path, inputs: Path, outputs: Path, threads: int | None) -> dic
         "peak_rss_bytes": peak if sys.platform == "darwin" else peak * 1024,
         "kernels": executed,
     }
-
-
-def _engine(artifact: Artifact, options: EngineOptions, scratch: Path) -> tuple[Engine, Any]:
-    """The engine, and a function that counts the kernels that it has executed."""
-    if artifact.manifest.engine != "onnx":
-        return load_engine(artifact, options), dict
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingExtraError("onnxruntime", "onnx") from None
-    from .onnx import OnnxEngine
-
-    settings = onnxruntime.SessionOptions()
-    settings.enable_profiling = True
-    settings.profile_file_prefix = str(scratch / "profile")
-    engine = OnnxEngine(artifact, options, settings)
-    return engine, lambda: _executed(Path(engine.session.end_profiling()))
-
-
-def _executed(profile: Path) -> dict[str, int]:
-    """Kernels by operator: each node of the optimized graph that ran, counted once; float16 ones are marked."""
-    kernels: dict[str, str] = {}
-    for event in json.loads(profile.read_text(encoding="utf-8")):
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-            arguments = event["args"]
-            types = {kind for value in arguments.get("input_type_shape", []) for kind in value}
-            half = ".float16" if "float16" in types else ""
-            kernels[f"{event['name']} {arguments.get('node_index')}"] = arguments["op_name"] + half
-    return dict(Counter(kernels.values()))
 
 
 def main() -> None:

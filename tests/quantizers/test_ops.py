@@ -53,7 +53,7 @@ def test_activation_range_holds_zero_exactly(low, high):
 
 def test_static_linear_is_onnx_quantize_dequantize_matmul():
     linear = nn.Linear(16, 8)
-    layer = StaticLinear(linear, -1.5, 2.5)
+    layer = StaticLinear(linear, (-1.5, 2.5))
     values = torch.randn(5, 16) * 2
     scale = layer.input_scale.numpy()
     (integers,) = onnx_node("QuantizeLinear", {"x": values.numpy(), "s": scale, "z": layer.input_zero_point.numpy()})
@@ -81,14 +81,14 @@ def test_dynamic_linear_of_zeros_is_its_bias():
 
 
 def test_layers_without_bias():
-    layer = StaticLinear(nn.Linear(16, 8, bias=False), -1.0, 1.0)
+    layer = StaticLinear(nn.Linear(16, 8, bias=False), (-1.0, 1.0))
     assert layer.bias.tolist() == [0.0] * 8
     assert str(layer.scheme) == "int8 weights, static uint8 input"
 
 
 def test_schemes_are_exported_whole():
     """torch.export must see one operator per layer, or exporters could not translate it."""
-    for layer in (DynamicLinear(nn.Linear(16, 8)), StaticLinear(nn.Linear(16, 8), -1.0, 1.0)):
+    for layer in (DynamicLinear(nn.Linear(16, 8)), StaticLinear(nn.Linear(16, 8), (-1.0, 1.0))):
         program = torch.export.export(layer, (torch.randn(2, 16),))
         names = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
         assert names == {f"qasr.{layer.scheme.activation.mode}_linear.default"}
