@@ -64,7 +64,7 @@ class Precision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quantized_layers: int = 0
     """Layers of the model that are quantized."""
     integer_kernels: int = 0
-    """Matrix products of integers among ``kernels``."""
+    """Those of ``kernels`` that take quantized weights as integers."""
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -28,7 +28,7 @@ class Exporter(Protocol):
         """
 
     def integer_kernels(self, kernels: Mapping[str, int]) -> int:
-        """How many of the executed ``kernels`` (as the runtime reads them back) multiply integers."""
+        """How many of the executed ``kernels`` (as the runtime reads them back) take quantized weights as integers."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Target:
     """Techniques, the default first; none where nothing is quantized."""
     dtype: Literal["float32", "float16"] = "float32"
     """Type of what is not quantized."""
+    storage: Literal["float32", "float16"] = "float32"
+    """Type in which float weights are stored; they are widened to ``dtype`` when it is loaded."""
     tolerance: float = 1e-4
     """Relative error of the logits allowed between the artifact and its torch model."""
     runs_on: str = ""
@@ -55,7 +57,7 @@ class Target:
     outputs: bool = False
     """Static schemes round the layers' outputs too."""
     integer: bool = False
-    """Quantized layers have to be executed as products of integers."""
+    """Every quantized layer has to be executed by a kernel that takes its weights as integers."""
 
     def missing(self) -> str | None:
         """The first library that is not installed here, or None."""
@@ -114,6 +116,53 @@ TARGETS: dict[str, Target] = {
             methods=("static", "dynamic"),
             tolerance=1e-2,
             runs_on="ONNX Runtime: CPUs with VNNI or NEON dot products, CUDA",
+            integer=True,
+        ),
+        Target(
+            "openvino-fp16",
+            "fp16",
+            "openvino",
+            "openvino",
+            _OPENVINO,
+            "export",
+            storage="float16",
+            runs_on=f"{_OPENVINO_RUNS_ON}, which compute in fp32",
+            execution={"precision": "fp32"},
+        ),
+        Target(
+            "openvino-bf16",
+            "bf16",
+            "openvino",
+            "openvino",
+            _OPENVINO,
+            "export",
+            storage="float16",
+            runs_on=f"{_OPENVINO_RUNS_ON} with bf16",
+            execution={"precision": "bf16"},
+        ),
+        Target(
+            "openvino-int8",
+            "int8",
+            "openvino",
+            "openvino",
+            _OPENVINO,
+            "export",
+            methods=("static",),
+            tolerance=1e-2,
+            runs_on=f"{_OPENVINO_RUNS_ON} with VNNI and bf16",
+            execution={"precision": "bf16"},
+            integer=True,
+        ),
+        Target(
+            "openvino-int8-weights",
+            "int8-weights",
+            "openvino",
+            "openvino",
+            _OPENVINO,
+            "export",
+            methods=("rtn",),
+            runs_on=f"{_OPENVINO_RUNS_ON} with bf16",
+            execution={"precision": "bf16"},
             integer=True,
         ),
     )

@@ -57,10 +57,10 @@ def make_probe(audio: AudioSet, settings: FeatureSettings) -> Probe:
     return Probe(audio.name, ((padded, lengths), (longest[None], lengths.amax()[None])))
 
 
-def run_torch(model: DeployableCTC, probe: Probe) -> Logits:
-    """Logits of a torch model on every batch."""
+def run_torch(model: DeployableCTC, probe: Probe, *, bf16: bool = False) -> Logits:
+    """Logits of a torch model on every batch; ``bf16`` multiplies matrices in bfloat16, as torch's autocast does."""
     found: Logits = []
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         for features, lengths in probe.batches:
             outputs = dict(zip(model.levels, model(features, lengths), strict=True))
             found.extend(_valid({level: value.numpy() for level, value in outputs.items()}, lengths, model.subsampling))
@@ -92,7 +92,7 @@ def compare(made: Logits, source: Logits, probe: Probe, tolerance: float) -> Par
         audio=probe.name,
         clips=probe.clips,
         frames=probe.frames,
-        relative_error=_relative_error(made, source),
+        relative_error=error(made, source),
         tolerance=tolerance,
         max_abs_error=_rounded(max(float(np.abs(a - b).max()) for a, b in pairs)),
         argmax_agreement=_agreement(made, source),
@@ -105,20 +105,21 @@ def compare(made: Logits, source: Logits, probe: Probe, tolerance: float) -> Par
     return parity
 
 
-def tolerance(least: float, expected: Logits, original: Logits, *, quantized: bool) -> float:
-    """Relative error allowed between an artifact and its torch model.
+def tolerance(least: float, *noises: float) -> float:
+    """Relative error allowed between an artifact and its torch model, whose own errors against fp32 are ``noises``.
 
     A last-bit difference can round an activation to the neighbouring integer; through the layers that grows towards the
     rounding noise that the quantized model itself carries, and no further: two roundings of one model, each with noise
-    e against fp32, lie √2 e apart when their noises have nothing in common. A wrong scale or layer lies far beyond.
+    e against fp32, lie √2 e apart when their noises have nothing in common. Independent noises (8-bit integers, bf16)
+    add as squares. A wrong scale or layer lies far beyond.
     """
-    return max(least, _rounded(_SQRT_TWO * _relative_error(expected, original))) if quantized else least
+    return max(least, _rounded(_SQRT_TWO * math.hypot(*noises)))
 
 
 def fidelity(made: Logits, original: Logits, blanks: dict[str, int]) -> Fidelity:
     """The artifact against fp32; ``blanks`` gives each level's blank id."""
     return Fidelity(
-        relative_error=_relative_error(made, original),
+        relative_error=error(made, original),
         argmax_agreement=_agreement(made, original),
         disagreement={level: _disagreement(made, original, level, blank) for level, blank in blanks.items()},
     )
@@ -165,7 +166,8 @@ def _pairs(made: Logits, source: Logits) -> list[tuple[NDArray[np.float32], NDAr
     return pairs
 
 
-def _relative_error(made: Logits, source: Logits) -> float:
+def error(made: Logits, source: Logits) -> float:
+    """Relative error: root of the summed squared differences of all logits over that of ``source``."""
     pairs = _pairs(made, source)
     difference = sum(float(np.square(a - b, dtype=np.float64).sum()) for a, b in pairs)
     size = sum(float(np.square(b, dtype=np.float64).sum()) for _, b in pairs)

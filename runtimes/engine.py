@@ -6,7 +6,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -91,6 +91,7 @@ class EngineEntry:
 
 ENGINES: dict[str, EngineEntry] = {
     "onnx": EngineEntry("onnx", "onnxruntime", "onnx"),
+    "openvino": EngineEntry("openvino", "openvino", "openvino"),
 }
 
 
@@ -128,6 +129,18 @@ def check(options: EngineOptions) -> None:
         raise OptionError(f"no precision {options.precision!r}; there are {', '.join(PRECISIONS)}")
 
 
+def check_signature(artifact: Artifact, path: Path, inputs: Collection[str], widths: Mapping[str, int]) -> None:
+    """Refuse a model file whose inputs and output widths are not the manifest's. Raises RuntimeLoadError."""
+    if set(inputs) != {"features", "lengths"}:
+        raise RuntimeLoadError(f"{path}: takes {', '.join(inputs)}, not features and lengths; export it again")
+    expected = {level: len(vocabulary.tokens) for level, vocabulary in artifact.manifest.levels.items()}
+    if widths != expected:
+        raise RuntimeLoadError(
+            f"{path}: its outputs ({_listed(widths)}) are not the manifest's levels ({_listed(expected)}); "
+            "export it again"
+        )
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -152,3 +165,7 @@ def _newer(artifact: Artifact, library: str) -> str | None:
 def _release(version: str) -> tuple[int, ...]:
     parts = version.partition("+")[0].split(".")
     return tuple(int(part) for part in parts if part.isdecimal())
+
+
+def _listed(widths: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {width}" for name, width in widths.items())

@@ -7,20 +7,18 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from ..artifacts import Artifact
-from .engine import EngineOptions, Floats
+from .engine import EngineOptions, Floats, check_signature
 from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
 
 MODEL_FILE = "model.onnx"
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_INPUTS = {"features": "tensor(float)", "lengths": "tensor(int64)"}
 
 
 class OnnxEngine:
@@ -57,7 +55,12 @@ class OnnxEngine:
             )
         self._path = path
         self._levels = list(artifact.manifest.levels)
-        self._check(artifact)
+        check_signature(
+            artifact,
+            path,
+            [value.name for value in self.session.get_inputs()],
+            {value.name: value.shape[-1] for value in self.session.get_outputs()},
+        )
 
     def infer(self, features: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
         """Logits of every level; see ``Engine.infer``."""
@@ -87,21 +90,6 @@ class OnnxEngine:
         if self._profiles is not None:
             self._profiles.cleanup()
 
-    def _check(self, artifact: Artifact) -> None:
-        """Refuse a model file that is not the one that the manifest describes."""
-        inputs = {value.name: value.type for value in self.session.get_inputs()}
-        if inputs != _INPUTS:
-            raise RuntimeLoadError(
-                f"{self._path}: takes {', '.join(inputs)}, not features and lengths; export it again"
-            )
-        widths = {value.name: value.shape[-1] for value in self.session.get_outputs()}
-        expected = {level: len(vocabulary.tokens) for level, vocabulary in artifact.manifest.levels.items()}
-        if widths != expected:
-            raise RuntimeLoadError(
-                f"{self._path}: its outputs ({_listed(widths)}) are not the manifest's levels ({_listed(expected)}); "
-                "export it again"
-            )
-
 
 def load(artifact: Artifact, options: EngineOptions) -> OnnxEngine:
     """Load ``model.onnx``. Raises DeviceError or RuntimeLoadError."""
@@ -126,10 +114,6 @@ def _provider(device: str) -> tuple[str, dict[str, str]]:
             "install onnxruntime-gpu on a machine with a GPU, or use --device cpu"
         )
     return provider, {"device_id": index} if index else {}
-
-
-def _listed(widths: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {width}" for name, width in widths.items())
 
 
 def _first_line(error: Exception) -> str:
