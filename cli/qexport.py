@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ..errors import MissingExtraError
 from ..exporters import TARGETS, UnknownTargetError, find
+from ..runtimes import obstacle
 from ..version import __version__
 from .common import main, verbosity
 
@@ -132,15 +133,16 @@ class _Display:
 
 
 def _print_targets() -> None:
-    table = Table("target", "methods", "builds here", "runs on", box=None)
+    table = Table("target", "methods", "builds here", "runs here", "runs on", box=None)
     for target in TARGETS.values():
         missing = target.missing()
         builds = "yes" if missing is None else f"no: {missing} is not installed, pip install 'qasr[{target.extra}]'"
         methods = ", ".join(f"{name} (default)" if not i else name for i, name in enumerate(target.methods)) or "none"
-        table.add_row(target.name, methods, builds, target.runs_on)
+        reason = obstacle(target.engine, target.execution)
+        table.add_row(target.name, methods, builds, f"no: {reason}" if reason else "yes", target.runs_on)
     # The list is this command's result, so it goes to stdout; a pipe gets it unfolded.
     console = Console()
-    console.print(table) if console.is_terminal else Console(width=200).print(table)
+    console.print(table) if console.is_terminal else Console(width=240).print(table)
 
 
 def _print_summary(console: Console, artifact: Any) -> None:

@@ -16,7 +16,7 @@ from rich.progress import Progress
 
 from ..audio import AUDIO_SUFFIXES, WINDOW_SECONDS, spool
 from ..errors import QasrError
-from ..runtimes import Model, Transcript, load, select
+from ..runtimes import CACHE, PRECISIONS, Model, Transcript, load, select
 from ..runtimes.formats import FORMATS, SINGLE, SUFFIXES, json_array
 from ..version import __version__
 from .common import FAILED, OK, main, verbosity
@@ -49,8 +49,14 @@ STDIN = "-"
 @click.option(
     "--output-dir", type=click.Path(path_type=Path, file_okay=False), help="Write one file per recording here."
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda (ONNX Runtime), gpu or npu (OpenVINO).")
 @click.option("--threads", type=click.IntRange(1), help="Threads to compute with.  [default: the engine's choice]")
+@click.option("--streams", type=click.IntRange(1), help="Batches side by side, where the engine can (OpenVINO).")
+@click.option(
+    "--precision",
+    metavar="|".join(PRECISIONS),
+    help="Compute float operators in it, where the engine can (OpenVINO).  [default: as exported]",
+)
 @click.option("--batch-seconds", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True)
 @click.option(
     "--window-seconds",
@@ -60,6 +66,7 @@ STDIN = "-"
     help="Longer audio is heard in windows of this length.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not check the artifact's hashes.")
+@click.option("--no-cache", is_flag=True, help="Keep no compiled model for the next start (OpenVINO).")
 @verbosity
 @click.version_option(__version__, prog_name="qinfer")
 def command(
@@ -70,9 +77,12 @@ def command(
     output_dir: Path | None,
     device: str,
     threads: int | None,
+    streams: int | None,
+    precision: str | None,
     batch_seconds: float,
     window_seconds: float,
     no_verify: bool,
+    no_cache: bool,
     console: Console,
 ) -> int:
     """Transcribe AUDIO: files, folders, or - for stdin."""
@@ -89,7 +99,16 @@ def command(
         if not inputs:
             return FAILED
         with console.status("Loading"):
-            model = load(artifact, device=device, threads=threads, verify=not no_verify, window_seconds=window_seconds)
+            model = load(
+                artifact,
+                device=device,
+                threads=threads,
+                streams=streams,
+                precision=precision,
+                cache=None if no_cache else CACHE,
+                verify=not no_verify,
+                window_seconds=window_seconds,
+            )
         stack.enter_context(model)
         chosen = _levels(levels, model)
         written = _Output(form, output_dir, several=several)

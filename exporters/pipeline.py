@@ -148,10 +148,11 @@ def _prepare(
 
 
 def _execution_noise(goal: Target, model: DeployableCTC, probe: verify.Probe, original: verify.Logits) -> list[float]:
-    """What an engine that multiplies in bf16 may be off by: torch's own error when it does so."""
+    """What an engine that computes in bf16 may be off by: the torch model's own error when it does so."""
     if goal.execution.get("precision") != "bf16":
         return []
-    return [verify.error(verify.run_torch(model, probe, bf16=True), original)]
+    with verify.in_bf16(model):
+        return [verify.error(verify.run_torch(model, probe), original)]
 
 
 def _calibration(

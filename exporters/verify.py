@@ -7,6 +7,8 @@ import math
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,14 +59,44 @@ def make_probe(audio: AudioSet, settings: FeatureSettings) -> Probe:
     return Probe(audio.name, ((padded, lengths), (longest[None], lengths.amax()[None])))
 
 
-def run_torch(model: DeployableCTC, probe: Probe, *, bf16: bool = False) -> Logits:
-    """Logits of a torch model on every batch; ``bf16`` multiplies matrices in bfloat16, as torch's autocast does."""
+def run_torch(model: DeployableCTC, probe: Probe) -> Logits:
+    """Logits of a torch model on every batch."""
     found: Logits = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    with torch.inference_mode():
         for features, lengths in probe.batches:
             outputs = dict(zip(model.levels, model(features, lengths), strict=True))
             found.extend(_valid({level: value.numpy() for level, value in outputs.items()}, lengths, model.subsampling))
     return found
+
+
+@contextmanager
+def in_bf16(model: nn.Module) -> Iterator[None]:
+    """Within, the weights, inputs and outputs of the model's layers are rounded to bfloat16.
+
+    So engines do that compute in it; they accumulate in float32, as the products do here. (torch's own autocast rounds
+    at fewer places, and its depthwise convolution in bfloat16 takes minutes.)
+    """
+    stored: dict[nn.Module, dict[str, Tensor]] = {}
+
+    def enter(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        stored[module] = {name: value.data for name, value in module.named_parameters()}
+        for value in module.parameters():
+            value.data = _to_bf16(value.data)
+        return tuple(map(_to_bf16, inputs))
+
+    def leave(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        for name, value in stored.pop(module).items():
+            getattr(module, name).data = value
+        return _to_bf16(output)
+
+    leaves = [module for module in model.modules() if not any(module.children())]
+    hooks = [leaf.register_forward_pre_hook(enter) for leaf in leaves]
+    hooks += [leaf.register_forward_hook(leave) for leaf in leaves]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def run_artifact(folder: Path, manifest: Manifest, probe: Probe) -> tuple[Logits, dict[str, int]]:
@@ -152,6 +184,10 @@ def _valid(logits: dict[str, NDArray[np.float32]], lengths: Tensor, subsampling:
     return [
         {level: value[clip, :length] for level, value in logits.items()} for clip, length in enumerate(lengths.tolist())
     ]
+
+
+def _to_bf16(value: Any) -> Any:
+    return value.bfloat16().float() if isinstance(value, Tensor) and value.dtype == torch.float32 else value
 
 
 def _pairs(made: Logits, source: Logits) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:

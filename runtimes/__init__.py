@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .engine import ENGINES, PRECISIONS, Engine, EngineOptions, obstacle
+from .engine import CACHE, ENGINES, PRECISIONS, Engine, EngineOptions, obstacle
 from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, UnknownLevelError
 from .model import Model, load
 from .transcript import Group, LevelResult, Segment, Token, Transcript, select
 
 __all__ = [
+    "CACHE",
     "ENGINES",
     "PRECISIONS",
     "DeviceError",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -33,6 +36,11 @@ from .transcript import Transcript, transcribe_frames
 Source = Path | str | Floats
 """An audio file, or mono float32 samples at 16 kHz."""
 
+_Result = tuple[int, Transcript | QasrError]
+"""Place of a recording among those given, and what came of it."""
+
+_Job = Callable[[], Iterable[_Result]]
+
 
 @dataclass(frozen=True)
 class _Clip:
@@ -52,11 +60,13 @@ class Model:
         engine: Engine,
         window_seconds: float = WINDOW_SECONDS,
         overlap_seconds: float = OVERLAP_SECONDS,
+        streams: int = 1,
     ) -> None:
         self.artifact = artifact
         self.manifest = artifact.manifest
         self.levels = list(self.manifest.levels)
         self._engine = engine
+        self._streams = streams
         self._settings = FeatureSettings.from_json(self.manifest.features)
         longest = self.manifest.limits.max_frames
         if longest is not None:
@@ -97,25 +107,8 @@ class Model:
                 yield place, self._attempt(recording)
             else:
                 short.append((stated, place))
-        most = self.manifest.limits.max_batch or len(short)
-        waiting: list[_Clip] = []
-        for stated, place in sorted(short):
-            try:
-                with closing(self._windows(recordings[place])) as parts:
-                    window = next(parts)
-            except AudioError as error:
-                yield place, error
-                continue
-            if not window.last:
-                # The header of an mp3 or of a recording made into a pipe can state too little.
-                yield place, self._attempt(recordings[place])
-                continue
-            if waiting and (stated * (len(waiting) + 1) > batch_seconds or len(waiting) == most):
-                yield from self._run(waiting)
-                waiting = []
-            waiting.append(_Clip(place, recordings[place], window.features))
-        if waiting:
-            yield from self._run(waiting)
+        for work in self._side_by_side(self._batches(recordings, sorted(short), batch_seconds)):
+            yield from work
 
     def close(self) -> None:
         """Release the engine."""
@@ -135,7 +128,48 @@ class Model:
         except QasrError as error:
             return error
 
-    def _run(self, clips: list[_Clip]) -> Iterator[tuple[int, Transcript | QasrError]]:
+    def _batches(
+        self, recordings: Sequence[_Recording], short: Sequence[tuple[float, int]], batch_seconds: float
+    ) -> Iterator[_Job]:
+        """Work on recordings of one window each, given as (seconds, place) in the order of their lengths."""
+        most = self.manifest.limits.max_batch or len(short)
+        waiting: list[_Clip] = []
+        for stated, place in short:
+            try:
+                with closing(self._windows(recordings[place])) as parts:
+                    window = next(parts)
+            except AudioError as error:
+                yield partial(list, [(place, error)])
+                continue
+            if not window.last:
+                # The header of an mp3 or of a recording made into a pipe can state too little.
+                yield partial(self._alone, place, recordings[place])
+                continue
+            if waiting and (stated * (len(waiting) + 1) > batch_seconds or len(waiting) == most):
+                yield partial(self._run, waiting)
+                waiting = []
+            waiting.append(_Clip(place, recordings[place], window.features))
+        if waiting:
+            yield partial(self._run, waiting)
+
+    def _side_by_side(self, jobs: Iterator[_Job]) -> Iterator[Iterable[_Result]]:
+        """Results of the jobs, in order; as many at a time as the engine has streams."""
+        if self._streams == 1:
+            yield from (job() for job in jobs)
+            return
+        with ThreadPoolExecutor(self._streams) as pool:
+            pending: deque[Future[list[_Result]]] = deque()
+            for job in jobs:
+                pending.append(pool.submit(_finish, job))
+                if len(pending) > self._streams:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _alone(self, place: int, recording: _Recording) -> Iterator[_Result]:
+        yield place, self._attempt(recording)
+
+    def _run(self, clips: list[_Clip]) -> Iterator[_Result]:
         try:
             frames = self._infer([clip.features for clip in clips])
         except QasrError as error:
@@ -190,6 +224,10 @@ class Model:
         )
 
 
+def _finish(job: _Job) -> list[_Result]:
+    return list(job())
+
+
 def load(
     folder: Path | str,
     *,
@@ -215,7 +253,7 @@ def load(
     )
     check(options)
     artifact = read(folder, verify=verify)
-    return Model(artifact, load_engine(artifact, options), window_seconds)
+    return Model(artifact, load_engine(artifact, options), window_seconds, streams=streams or 1)
 
 
 class _Recording:
