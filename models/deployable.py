@@ -82,6 +82,8 @@ class DeployableCTC(nn.Module):
         self.levels = dict(levels)
         self.distances = distances
         self.feature_size = projection.in_features
+        self.notes: dict[str, Any] = {}
+        """What was chosen for this model while it was quantized, as plain JSON for the manifest."""
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         """Logits of every level; see the class."""

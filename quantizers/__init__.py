@@ -6,13 +6,14 @@ from .dynamic import dynamic
 from .linear import DynamicLinear, Quantized, StaticLinear, WeightOnlyLinear
 from .rtn import rtn
 from .scheme import ActivationScheme, Scheme, WeightScheme
+from .smoothquant import smoothquant
 from .static import OBSERVERS, static
 from .technique import CalibrationSet, Options, QuantizationError, Technique
 
-TECHNIQUES: dict[str, Technique] = {"dynamic": dynamic, "static": static, "rtn": rtn}
+TECHNIQUES: dict[str, Technique] = {"dynamic": dynamic, "static": static, "smoothquant": smoothquant, "rtn": rtn}
 """The table of techniques, by the name that ``--method`` takes."""
 
-NEED_CALIBRATION = frozenset({"static"})
+NEED_CALIBRATION = frozenset({"static", "smoothquant"})
 
 __all__ = [
     "NEED_CALIBRATION",

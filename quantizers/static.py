@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,10 +11,10 @@ from torch import Tensor, nn
 
 from ..models import DeployableCTC
 from .linear import Range, StaticLinear
-from .observers import MinMax, Observer, Percentile
+from .observers import MSE, MinMax, Observer, Percentile
 from .technique import CalibrationSet, Options, QuantizationError, quantizable, replace
 
-OBSERVERS = ("minmax", "percentile")
+OBSERVERS = ("minmax", "percentile", "mse")
 
 
 def static(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
@@ -30,20 +31,34 @@ def static(model: DeployableCTC, options: Options, calibration: CalibrationSet |
 def observe(
     model: DeployableCTC, linears: list[tuple[str, nn.Linear]], options: Options, calibration: CalibrationSet
 ) -> dict[tuple[str, str], Range]:
-    """Run the calibration set through the float model, one clip at a time.
-
-    Returns the ranges of each layer's (name, "input"), and of (name, "output") where ``options.outputs`` asks for it.
-    """
+    """Ranges of each layer's (name, "input"), and of (name, "output") where ``options.outputs`` asks for it."""
     sides = ("input", "output") if options.outputs else ("input",)
-    observers = {(name, side): _observer(options) for name, _ in linears for side in sides}
+    observers = {(name, side): make_observer(options) for name, _ in linears for side in sides}
+
+    def look(name: str, input: Tensor, output: Tensor) -> None:
+        observers[name, "input"].observe(input)
+        if options.outputs:
+            observers[name, "output"].observe(output)
+
+    stream(model, linears, calibration, look)
+    ranges = {place: observer.range() for place, observer in observers.items()}
+    check_finite(calibration, {name: limits for (name, _), limits in ranges.items()})
+    return ranges
+
+
+def stream(
+    model: DeployableCTC,
+    linears: list[tuple[str, nn.Linear]],
+    calibration: CalibrationSet,
+    look: Callable[[str, Tensor, Tensor], None],
+) -> None:
+    """Run the calibration set through the float model, one clip at a time, and show ``look`` each layer's tensors.
+
+    It gets the layer's name, input (1, T, in) and output (1, T, out) once a clip.
+    """
 
     def watch(name: str) -> Any:
-        def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            observers[name, "input"].observe(inputs[0].detach())
-            if options.outputs:
-                observers[name, "output"].observe(output.detach())
-
-        return look
+        return lambda module, inputs, output: look(name, inputs[0], output)
 
     hooks = [linear.register_forward_hook(watch(name)) for name, linear in linears]
     try:
@@ -53,20 +68,25 @@ def observe(
     finally:
         for hook in hooks:
             hook.remove()
-    ranges = {place: observer.range() for place, observer in observers.items()}
-    broken = [name for (name, _), (low, high) in ranges.items() if not (math.isfinite(low) and math.isfinite(high))]
+
+
+def check_finite(calibration: CalibrationSet, ranges: Mapping[str, Range]) -> None:
+    """Raise QuantizationError for layers that had no finite range."""
+    broken = [name for name, (low, high) in ranges.items() if not (math.isfinite(low) and math.isfinite(high))]
     if broken:
         raise QuantizationError(
             f"calibration on {calibration.name} gave no finite range for {broken[0]}"
             + (f" and {len(broken) - 1} more layers" if len(broken) > 1 else "")
             + "; check the calibration audio and the checkpoint"
         )
-    return ranges
 
 
-def _observer(options: Options) -> Observer:
+def make_observer(options: Options) -> Observer:
+    """A new observer of the kind that ``options`` names; QuantizationError where there is none such."""
     if options.observer == "minmax":
         return MinMax()
     if options.observer == "percentile":
         return Percentile(options.percentile)
+    if options.observer == "mse":
+        return MSE()
     raise QuantizationError(f"no observer {options.observer!r}; there are {', '.join(OBSERVERS)}")

@@ -24,8 +24,10 @@ class Options:
     exclude: tuple[str, ...] = ("projection", "heads")
     """Layers left in float, by glob. The first and the last hold 0.05 % of the weights and touch all of the signal."""
     observer: str = "minmax"
-    """``minmax`` or ``percentile``: how calibration fixes ranges."""
+    """``minmax``, ``percentile`` or ``mse``: how calibration fixes ranges."""
     percentile: float = 99.99
+    strength: float | None = None
+    """How much of the activations' spread SmoothQuant moves into the weights, 0 to 1; None searches it by layer."""
     outputs: bool = False
     """Round the outputs of statically quantized layers too; QNNPACK's kernels do nothing else."""
 

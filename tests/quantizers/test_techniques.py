@@ -1,4 +1,4 @@
-"""Observers and techniques: what range they find, and what they replace."""
+"""Techniques: what they replace, and by what ranges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from qasr.quantizers import (
     QuantizationError,
     StaticLinear,
 )
-from qasr.quantizers.observers import MinMax, Percentile
 from qasr.quantizers.technique import quantizable
 
 LAYERS_EACH = 8
@@ -37,62 +36,6 @@ def calibration(*clips: torch.Tensor) -> CalibrationSet:
 
 def noise(frames: int = 40, seed: int = 0) -> torch.Tensor:
     return torch.randn(1, frames, 160, generator=torch.Generator().manual_seed(seed))
-
-
-def test_minmax():
-    observer = MinMax()
-    for values in ([1.0, 2.0], [-3.0, 0.5]):
-        observer.observe(torch.tensor(values))
-    assert observer.range() == (-3.0, 2.0)
-
-
-@pytest.mark.parametrize("percentile", [90.0, 99.0, 99.9])
-def test_percentile_equals_that_of_all_values(percentile):
-    parts = [torch.randn(20_000, generator=torch.Generator().manual_seed(seed)) * (1 + seed) for seed in range(6)]
-    observer = Percentile(percentile)
-    for part in parts:
-        observer.observe(part)
-    everything = torch.cat(parts).double()
-    tail = (1 - percentile / 100) / 2
-    width = 2 * observer.span / Percentile.BINS
-    low, high = observer.range()
-    # Exact to a bin: the tail beyond the range holds no more than its share, and a bin further in it holds that. A
-    # value or two on an edge may fall to either side.
-    edge = 2 / everything.numel()
-    for share in ((everything < low), (everything > high)):
-        assert float(share.double().mean()) <= tail + edge
-    for share in ((everything < low + 2 * width), (everything > high - 2 * width)):
-        assert float(share.double().mean()) >= tail - edge
-
-
-def test_percentile_counts_survive_a_growing_span():
-    observer = Percentile(99.0)
-    observer.observe(torch.linspace(-1, 1, 1000))
-    observer.observe(torch.tensor([100.0]))
-    assert observer.counts.sum() == 1001
-    assert observer.span >= 100
-    assert observer.range()[1] < 2.0, "one outlier must not widen the range"
-
-
-def test_percentile_100_is_minmax():
-    observer = Percentile(100.0)
-    observer.observe(torch.tensor([-0.3, 0.7, 0.1]))
-    low, high = observer.range()
-    assert low == pytest.approx(-0.3)
-    assert high == pytest.approx(0.7)
-
-
-def test_observers_keep_no_activations():
-    observer = Percentile()
-    for seed in range(20):
-        observer.observe(torch.randn(10_000, generator=torch.Generator().manual_seed(seed)))
-    held = sum(value.numel() for value in vars(observer).values() if isinstance(value, torch.Tensor))
-    assert held == Percentile.BINS
-
-
-def test_percentile_bounds():
-    with pytest.raises(ValueError, match=r"must lie in \(50, 100\]"):
-        Percentile(30.0)
 
 
 def test_what_is_quantized_and_what_stays_float():
@@ -168,5 +111,5 @@ def test_calibration_that_is_no_numbers():
 
 
 def test_unknown_observer():
-    with pytest.raises(QuantizationError, match="no observer 'entropy'; there are minmax, percentile"):
+    with pytest.raises(QuantizationError, match="no observer 'entropy'; there are minmax, percentile, mse"):
         TECHNIQUES["static"](model(), Options(observer="entropy"), calibration(noise()))
