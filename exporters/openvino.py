@@ -38,7 +38,7 @@ def write(model: DeployableCTC, precision: str, folder: Path) -> Precision:
             raise ExportError(f"OpenVINO could not read this model's ONNX graph ({_last_line(error)})") from error
         gather_rows(converted)
         weights_by_output(converted)
-        converted.set_friendly_name("qasr")
+        _rename(converted)
         ov.save_model(converted, folder / MODEL_FILE, compress_to_fp16=precision in {"fp16", "bf16"})
     return Precision(
         asked=precision,
@@ -106,6 +106,14 @@ def weights_by_output(model: ov.Model) -> None:
         for target in node.output(0).get_target_inputs():
             target.replace_source_output(product.output(0))
     model.validate_nodes_and_infer_types()
+
+
+def _rename(model: ov.Model) -> None:
+    """Name nodes by their place: OpenVINO counts through a whole process, so a second export would differ."""
+    model.set_friendly_name("qasr")
+    for place, node in enumerate(model.get_ordered_ops()):
+        if node.get_type_name() not in {"Parameter", "Result"}:
+            node.set_friendly_name(f"{node.get_type_name()}_{place}")
 
 
 def _integer_weight(matmul: ov.Node) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None:

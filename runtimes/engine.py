@@ -107,9 +107,10 @@ def load_engine(artifact: Artifact, options: EngineOptions) -> Engine:
         raise RuntimeLoadError(f"{artifact.folder}: needs the engine {name!r}; this qasr has {', '.join(ENGINES)}")
     entry = ENGINES[name]
     module = entry.load()
-    obstacle = module.obstacle(artifact.manifest.execution)
-    if obstacle is not None:
-        raise RuntimeLoadError(f"{artifact.folder}: {obstacle}")
+    asked = {} if options.precision is None else {"precision": options.precision}
+    reason = module.obstacle(artifact.manifest.execution | asked)
+    if reason is not None:
+        raise RuntimeLoadError(f"{artifact.folder}: {reason}")
     try:
         return module.load(artifact, options)
     except RuntimeLoadError as error:

@@ -30,7 +30,8 @@ class OpenVinoEngine:
         core = ov.Core()
         device = _device(core, options.device)
         precision = options.precision or artifact.manifest.execution.get("precision", "fp32")
-        _check_precision(core, device, precision, asked=options.precision is not None)
+        if not _capable(core, device, precision):
+            raise OptionError(_incapable(core, device, precision))
         settings: dict[str, Any] = {
             "NUM_STREAMS": options.streams or 1,
             "INFERENCE_PRECISION_HINT": _TYPES[precision],
@@ -97,7 +98,9 @@ def obstacle(execution: Mapping[str, str]) -> str | None:
     """What keeps this machine's CPU from computing in the precision that the artifact was made for, or None."""
     precision = execution.get("precision", "fp32")
     core = ov.Core()
-    return None if _capable(core, "CPU", precision) else _incapable(core, "CPU", precision)
+    if _capable(core, "CPU", precision):
+        return None
+    return f"{_incapable(core, 'CPU', precision)}; precision fp32 serves instead, slower and no less exact"
 
 
 def _device(core: ov.Core, name: str) -> str:
@@ -106,12 +109,6 @@ def _device(core: ov.Core, name: str) -> str:
         there = ", ".join(device.lower() for device in core.available_devices)
         raise DeviceError(f"OpenVINO has no device {name!r} here; there are {there}")
     return device
-
-
-def _check_precision(core: ov.Core, device: str, precision: str, *, asked: bool) -> None:
-    if not _capable(core, device, precision):
-        advice = "" if asked else "; load it with precision fp32 to compute slower but no less exactly"
-        raise OptionError(_incapable(core, device, precision) + advice)
 
 
 def _capable(core: ov.Core, device: str, precision: str) -> bool:
