@@ -25,6 +25,7 @@ Examples:
   qexport --to onnx-fp32 -o out/
   qexport obadx/muaalem-model-v3_0 --to onnx-int8 --calibration recitations.jsonl -o artifacts/muaalem-onnx-int8
   qexport ./checkpoint --to onnx-int8 --method dynamic -o out/
+  qexport ./checkpoint --to onnx-int8 --calibration recitations.jsonl --explain
 
 \b
 MODEL is a Hub id, a checkpoint folder, `reference` (the small model that comes with qasr, and the default)
@@ -46,14 +47,20 @@ Exit codes: 0 done, 1 failed and nothing left behind, 2 wrong usage.
     help="Audio that fixes the activation ranges: JSON lines with an 'audio' column, or a folder.",
 )
 @click.option("--calibration-clips", type=click.IntRange(1), default=64, show_default=True, help="How many to use.")
-@click.option("--observer", type=click.Choice(["minmax", "percentile"]), default="minmax", show_default=True)
+@click.option("--observer", type=click.Choice(["minmax", "percentile", "mse"]), default="minmax", show_default=True)
 @click.option("--percentile", type=click.FloatRange(50, 100, min_open=True), default=99.99, show_default=True)
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1),
+    help="How much smoothquant moves from activations into weights.  [default: searched for each layer]",
+)
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Layers to leave in float, beside the first and last.")
 @click.option(
     "--verification",
     type=click.Path(path_type=Path),
     help="Audio for the parity check: JSON lines or a folder.  [default: the bundled evaluation set]",
 )
+@click.option("--explain", is_flag=True, help="Print what quantizing each layer alone costs; export only with -o.")
 @click.option("--revision", help="Branch, tag or commit on the Hub.")
 @click.option("--offline", is_flag=True, help="Use only what the Hub cache holds.")
 @click.option("--force", is_flag=True, help="Replace an artifact that stands at the output.")
@@ -69,8 +76,10 @@ def command(
     calibration_clips: int,
     observer: str,
     percentile: float,
+    strength: float | None,
     exclude: tuple[str, ...],
     verification: Path | None,
+    explain: bool,
     revision: str | None,
     offline: bool,
     force: bool,
@@ -83,13 +92,17 @@ def command(
         return
     if target is None:
         raise click.UsageError("say what to make: --to TARGET (qexport --list shows them)")
-    if output is None:
+    if output is None and not explain:
         raise click.UsageError("say where to write it: -o DIR")
     try:
         goal = find(target)
-        goal.method(method)
+        technique = goal.method(method)
     except UnknownTargetError as error:
         raise click.UsageError(str(error)) from None
+    if explain and technique is None:
+        raise click.UsageError(f"{target} quantizes nothing, so there is nothing to explain")
+    if strength is not None and technique != "smoothquant":
+        raise click.UsageError("--strength is for --method smoothquant alone")
     absent = goal.missing()
     if absent is not None:
         raise MissingExtraError(absent, goal.extra)
@@ -105,14 +118,23 @@ def command(
         calibration=calibration,
         calibration_clips=calibration_clips,
         verification=verification,
-        quantization=Options(observer=observer, percentile=percentile, exclude=(*defaults.exclude, *exclude)),
+        quantization=Options(
+            observer=observer, percentile=percentile, strength=strength, exclude=(*defaults.exclude, *exclude)
+        ),
         revision=revision,
         offline=offline,
         force=force,
     )
-    artifact = export(model, target, output, options, _Display(console))
-    if not console.quiet:
-        _print_summary(console, artifact)
+    display = _Display(console)
+    # The export first: it refuses before any work.
+    if output is not None:
+        artifact = export(model, target, output, options, display)
+        if not console.quiet:
+            _print_summary(console, artifact)
+    if explain:
+        from ..exporters import explain as explanations
+
+        _print_explanation(explanations.explain(model, target, options, display))
 
 
 class _Display:
@@ -120,6 +142,7 @@ class _Display:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.said: set[str] = set()
 
     def step(self, description: str) -> AbstractContextManager[Any]:
         """Show a spinner, or a line where stderr is no terminal."""
@@ -131,6 +154,12 @@ class _Display:
         """Show a bar over ``items``."""
         return track(items, description, total, console=self.console, disable=self.console.quiet)
 
+    def warn(self, message: str) -> None:
+        """A yellow line, once."""
+        if message not in self.said:
+            self.console.print(f"warning: {message}", style="yellow", markup=False)
+            self.said.add(message)
+
 
 def _print_targets() -> None:
     table = Table("target", "methods", "builds here", "runs here", "runs on", box=None)
@@ -140,9 +169,34 @@ def _print_targets() -> None:
         methods = ", ".join(f"{name} (default)" if not i else name for i, name in enumerate(target.methods)) or "none"
         reason = obstacle(target.engine, target.execution)
         table.add_row(target.name, methods, builds, f"no: {reason}" if reason else "yes", target.runs_on)
-    # The list is this command's result, so it goes to stdout; a pipe gets it unfolded.
-    console = Console()
-    console.print(table) if console.is_terminal else Console(width=240).print(table)
+    _print_result(table)
+
+
+def _print_explanation(explanation: Any) -> None:
+    report, strengths = explanation.report, explanation.strengths
+    table = Table("layer", "scheme", box=None)
+    if strengths:
+        table.add_column("strength", justify="right")
+    for title in ("error alone", "KL alone", "share"):
+        table.add_column(title, justify="right")
+    for layer in report.layers:
+        strength = [f"{strengths[layer.layer]:.1f}" if layer.layer in strengths else "-"] if strengths else []
+        figures = (f"{layer.alone.error:.2e}", f"{layer.alone.divergence:.1e}", f"{layer.share:.1%}")
+        table.add_row(layer.layer, layer.scheme, *strength, *figures)
+    whole = ("all together", f"{len(report.layers)} layers", *(["" for _ in range(bool(strengths))]))
+    table.add_section()
+    table.add_row(*whole, f"{report.together.error:.2e}", f"{report.together.divergence:.1e}", "")
+    _print_result(table)
+    _print_result(
+        f"{explanation.method} on {explanation.clips} clips of {explanation.audio}: relative error of all logits, and "
+        "KL divergence (nats a frame) of the first level, against fp32; share of the summed squared errors."
+    )
+
+
+def _print_result(result: Any) -> None:
+    """On stdout; a pipe gets it unfolded."""
+    console = Console(highlight=False, markup=False)
+    console.print(result) if console.is_terminal else Console(width=240, highlight=False, markup=False).print(result)
 
 
 def _print_summary(console: Console, artifact: Any) -> None:

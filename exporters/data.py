@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +15,17 @@ import torch
 from torch import Tensor
 
 from ..artifacts import sha256_of_file
-from ..audio import AUDIO_SUFFIXES, SAMPLE_RATE, FeatureSettings, duration, extract, read
+from ..audio import AUDIO_SUFFIXES, SAMPLE_RATE, FeatureSettings, duration, extract, read, stream
 from ..quantizers import CalibrationSet
 from .errors import DataError
 
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """Wraps an iterable in a progress display: (items, description, total)."""
+
+_FEW_CLIPS, _FEW_SECONDS, _ENOUGH_CLIPS = 8, 30.0, 32
+_SILENT_PEAK_DBFS = -60.0
+# Lengths that differ by less count as one.
+_SAME_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,49 @@ def calibration_set(audio: AudioSet, settings: FeatureSettings, max_seconds: flo
         yield from track(audio.features(settings, max_seconds), "Calibrating", len(audio.files))
 
     return CalibrationSet(audio.name, audio.sha256(), round(seconds, 3), len(audio.files), features)
+
+
+def warnings(audio: AudioSet, max_seconds: float) -> list[str]:
+    """What is wrong with a calibration set, and what that will cost; nothing for a sound one.
+
+    Lengths come from the files' headers; a file is decoded only up to its first sound.
+    """
+    seconds = [min(max_seconds, duration(file)) for file in audio.files]
+    silent = [file for file in audio.files if _is_silent(file, max_seconds)]
+    count, total = len(seconds), sum(seconds)
+    found = []
+    if count < _FEW_CLIPS or total < _FEW_SECONDS:
+        found.append(
+            f"{_clips(count)} ({total:.0f} s); ranges from so little audio cut off what they have not seen: expect "
+            f"wrong tokens with other voices and rooms; give at least {_ENOUGH_CLIPS} clips and {_FEW_SECONDS:.0f} s"
+        )
+    if len(silent) == count:
+        found.append(
+            f"nothing but silence (no sample above {_SILENT_PEAK_DBFS:.0f} dBFS); the ranges will not hold speech: "
+            "expect wrong transcripts; give recordings with voices"
+        )
+    elif silent:
+        found.append(
+            f"{len(silent)} of {_clips(count)} are silent, {silent[0].name} first (no sample above "
+            f"{_SILENT_PEAK_DBFS:.0f} dBFS); features are normalized, so their noise counts as much as a voice: "
+            "expect coarser steps or cut off values; leave them out"
+        )
+    if count > 1 and max(seconds) - min(seconds) < _SAME_SECONDS:
+        found.append(
+            f"all {count} clips last {seconds[0]:.1f} s; ranges fit audio of that length alone: expect more errors "
+            "in shorter and longer recordings; mix lengths"
+        )
+    return [f"calibration on {audio.name}: {message}" for message in found]
+
+
+def _is_silent(file: Path, max_seconds: float) -> bool:
+    level = 10.0 ** (_SILENT_PEAK_DBFS / 20.0)
+    blocks = itertools.islice(stream(file, block_seconds=1.0), math.ceil(max_seconds))
+    return all(float(abs(block).max()) <= level for block in blocks)
+
+
+def _clips(count: int) -> str:
+    return "1 clip" if count == 1 else f"{count} clips"
 
 
 def _audio_column(source: Path) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import logging
 import platform
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,7 +22,7 @@ from ..models import Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, TECHNIQUES, CalibrationSet, Options
 from ..version import __version__
 from . import targets, verify
-from .data import calibration_set, read_audio_set
+from .data import calibration_set, read_audio_set, warnings
 from .errors import DataError, ExportError
 from .targets import Exporter, Target
 
@@ -37,9 +38,12 @@ class Progress(Protocol):
     def track(self, items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
         """``items``, with a display of how many are done."""
 
+    def warn(self, message: str) -> None:
+        """Say what will work, but badly."""
+
 
 class Silent:
-    """No display."""
+    """No display; warnings go to the log."""
 
     def step(self, description: str) -> AbstractContextManager[Any]:
         """Nothing."""
@@ -48,6 +52,10 @@ class Silent:
     def track(self, items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
         """``items`` as they are."""
         return items
+
+    def warn(self, message: str) -> None:
+        """A line in the log called ``qasr``."""
+        logging.getLogger("qasr").warning(message)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +92,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint,
     ):
         settings = FeatureSettings.from_json(checkpoint.features)
-        calibration = _calibration(checkpoint, method, settings, options, progress)
+        calibration = find_calibration(checkpoint, method, settings, options, progress)
         probe = _probe(settings, options)
         with progress.step("Loading the checkpoint"):
             deployable = checkpoint.deployable()
@@ -112,7 +120,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 subsampling=deployable.subsampling,
                 limits=InputLimits(feature_size=deployable.feature_size),
                 calibration=_record(calibration, options) if calibration else None,
-                options={"exclude": list(options.quantization.exclude)} if method else {},
+                options={"exclude": list(options.quantization.exclude), **deployable.notes} if method else {},
                 execution=dict(goal.execution),
                 toolchain=_toolchain(goal),
             )
@@ -155,9 +163,10 @@ def _execution_noise(goal: Target, model: DeployableCTC, probe: verify.Probe, or
         return [verify.error(verify.run_torch(model, probe), original)]
 
 
-def _calibration(
+def find_calibration(
     checkpoint: Checkpoint, method: str | None, settings: FeatureSettings, options: ExportOptions, progress: Progress
 ) -> CalibrationSet | None:
+    """The audio that ``method`` calibrates with, None where it needs none; DataError for what does not serve."""
     place = options.calibration
     if method not in NEED_CALIBRATION:
         if place is not None:
@@ -167,11 +176,13 @@ def _calibration(
         # Somebody's own model calibrated on our synthetic voices would be wrong without a word.
         if not checkpoint.is_bundled:
             raise DataError(
-                f"{checkpoint.name}: static quantization needs audio like that which the model will hear; "
+                f"{checkpoint.name}: {method} quantization needs audio like that which the model will hear; "
                 "add --calibration recitations.jsonl (or a folder of audio), or use --method dynamic"
             )
         place = reference.CALIBRATION
     audio = read_audio_set(place, options.calibration_clips)
+    for message in warnings(audio, options.calibration_seconds):
+        progress.warn(message)
     return calibration_set(audio, settings, options.calibration_seconds, progress.track)
 
 

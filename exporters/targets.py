@@ -113,7 +113,7 @@ TARGETS: dict[str, Target] = {
             "onnx",
             _ONNX,
             "export",
-            methods=("static", "dynamic"),
+            methods=("static", "dynamic", "smoothquant"),
             tolerance=1e-2,
             runs_on="ONNX Runtime: CPUs with VNNI or NEON dot products, CUDA",
             integer=True,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from qasr import reference
 from qasr.audio import FeatureSettings
-from qasr.exporters import DataError
-from qasr.exporters.data import calibration_set, read_audio_set
+from qasr.exporters import DataError, data
+from qasr.exporters.data import calibration_set, read_audio_set, warnings
 
 
 def test_json_lines_and_folders(tmp_path, write_audio, speechlike):
@@ -83,6 +84,75 @@ def test_binary_manifest(tmp_path):
     (tmp_path / "set.jsonl").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="cannot be read as JSON lines"):
         read_audio_set(tmp_path / "set.jsonl", 10)
+
+
+def test_sound_calibration_sets_bring_no_warning():
+    assert warnings(read_audio_set(reference.CALIBRATION, 64), 20.0) == []
+    assert warnings(read_audio_set(reference.EVALUATION, 64), 20.0) == []
+
+
+def test_too_little_audio(tmp_path, write_audio, speechlike):
+    for number in range(3):
+        write_audio(f"{number}.wav", speechlike(1.0 + number))
+    assert warnings(read_audio_set(tmp_path, 9), 20.0) == [
+        f"calibration on {tmp_path.name}: 3 clips (6 s); ranges from so little audio cut off what they have not seen: "
+        "expect wrong tokens with other voices and rooms; give at least 32 clips and 30 s"
+    ]
+    (only,) = warnings(read_audio_set(tmp_path, 1), 20.0)
+    assert ": 1 clip (1 s); " in only
+    # Many clips are too little too, if they are short; and of long ones only the beginning counts.
+    for number in range(10):
+        write_audio(f"many/{number}.wav", speechlike(2.0 + number))
+    many = read_audio_set(tmp_path / "many", 10)
+    assert warnings(many, 20.0) == []
+    assert ": 10 clips (28 s); " in warnings(many, 2.9)[0]
+
+
+def test_one_length_only(tmp_path, write_audio, speechlike):
+    for number in range(8):
+        write_audio(f"{number}.wav", speechlike(4.0, seed=number))
+    assert warnings(read_audio_set(tmp_path, 8), 20.0) == [
+        f"calibration on {tmp_path.name}: all 8 clips last 4.0 s; ranges fit audio of that length alone: expect more "
+        "errors in shorter and longer recordings; mix lengths"
+    ]
+    write_audio("9.wav", speechlike(5.0))
+    assert warnings(read_audio_set(tmp_path, 9), 20.0) == []
+
+
+def test_silence(tmp_path, write_audio, speechlike):
+    hiss = 1e-4 * np.random.default_rng(0).standard_normal(16_000 * 5)
+    for number in range(8):
+        write_audio(f"{number}.wav", speechlike(4.0 + number))
+    write_audio("a-zeros.wav", np.zeros(16_000 * 4))
+    write_audio("b-hiss.flac", hiss)
+    write_audio("late.wav", np.concatenate([np.zeros(32_000), speechlike(2.0)]))
+    assert warnings(read_audio_set(tmp_path, 99), 20.0) == [
+        f"calibration on {tmp_path.name}: 2 of 11 clips are silent, a-zeros.wav first (no sample above -60 dBFS); "
+        "features are normalized, so their noise counts as much as a voice: expect coarser steps or cut off values; "
+        "leave them out"
+    ]
+    for number in range(8):
+        write_audio(f"silence/{number}.wav", np.zeros(16_000 * (4 + number)))
+    (only,) = warnings(read_audio_set(tmp_path / "silence", 8), 20.0)
+    assert only.endswith(
+        "nothing but silence (no sample above -60 dBFS); the ranges will not hold speech: "
+        "expect wrong transcripts; give recordings with voices"
+    )
+
+
+def test_warnings_decode_only_up_to_the_first_sound(tmp_path, write_audio, speechlike, monkeypatch):
+    write_audio("long.wav", speechlike(30.0))
+    decoded = []
+    original = data.stream
+
+    def counted(*arguments, **options):
+        for block in original(*arguments, **options):
+            decoded.append(block.size)
+            yield block
+
+    monkeypatch.setattr(data, "stream", counted)
+    warnings(read_audio_set(tmp_path, 1), 20.0)
+    assert sum(decoded) == 16_000
 
 
 def test_rows_are_json():
