@@ -14,7 +14,7 @@ import msgspec
 from .errors import ManifestError
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -117,11 +117,13 @@ def _rename(model: ov.Model) -> None:
 
 
 def _integer_weight(matmul: ov.Node) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None:
-    """Integers (in, out) and scales of a MatMul whose second input is Constant → Convert → Multiply; else None."""
+    """Integers (in, out) and scales (out,) of a MatMul whose second input ONNX's DequantizeLinear gave; else None."""
     multiply = matmul.input_value(1).get_node()
     if multiply.get_type_name() != "Multiply":
         return None
     convert, scale = (multiply.input_value(place).get_node() for place in (0, 1))
+    if scale.get_type_name() == "Reshape":
+        scale = scale.input_value(0).get_node()
     if convert.get_type_name() != "Convert" or scale.get_type_name() != "Constant":
         return None
     integers = convert.input_value(0).get_node()

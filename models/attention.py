@@ -53,12 +53,13 @@ class SelfAttention(nn.Module):
         batch, frames, width = hidden.shape
         split = self.qkv(hidden).view(batch, frames, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         query, key, value = split[0], split[1], split[2]
-        bias = mask
+        scores = torch.matmul(query, key.transpose(2, 3))
         if self.distances is not None and index is not None:
             # q · Eᵀ has one column per distance (73 of them); each score picks its own. (B, heads, T, T)
             by_distance = torch.matmul(query, self.distances)
-            bias = mask + torch.gather(by_distance, 3, index.expand(batch, self.heads, frames, frames))
-        weights = torch.softmax(torch.matmul(query, key.transpose(2, 3)) + bias, dim=-1)
+            scores = scores + torch.gather(by_distance, 3, index.expand(batch, self.heads, frames, frames))
+        # The mask comes last, and alone: engines that fuse attention then read its (B, 1, 1, T) inside the fusion.
+        weights = torch.softmax(scores + mask, dim=-1)
         mixed = torch.matmul(weights, value).transpose(1, 2).reshape(batch, frames, width)
         return self.out(mixed)  # type: ignore[no-any-return]
 

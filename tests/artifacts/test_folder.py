@@ -191,7 +191,7 @@ def test_pickles_are_refused(tmp_path, make_manifest, name):
         read(artifact.folder)
 
 
-@pytest.mark.parametrize(("version", "advice"), [(2, "install a newer qasr"), (0, "export the artifact again")])
+@pytest.mark.parametrize(("version", "advice"), [(3, "install a newer qasr"), (0, "export the artifact again")])
 def test_unknown_schema_version(tmp_path, make_manifest, version, advice):
     artifact = build(tmp_path / "a", make_manifest)
     path = artifact.folder / "manifest.json"

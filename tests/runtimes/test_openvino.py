@@ -142,5 +142,5 @@ def test_built_by_a_newer_engine(artifact, tmp_path):
 def test_a_model_of_other_levels(exported, artifact, tmp_path):
     levels = dict(list(artifact.manifest.levels.items())[:-1])
     other = republished(artifact, tmp_path / "other", levels=levels)
-    with pytest.raises(RuntimeLoadError, match="its outputs .* are not the manifest's levels"):
+    with pytest.raises(RuntimeLoadError, match=r"its outputs .* are not the manifest's levels"):
         load(other.folder, cache=None)
