@@ -61,8 +61,10 @@ def integer_kernels(kernels: Mapping[str, int]) -> int:
 def trace(model: DeployableCTC) -> ir.Model:
     """The model's ONNX graph; the model's float Linears are replaced on the way. Raises ExportError."""
     program = _export(_with_kernel_linears(model))
-    _strip(program.model)
-    return program.model  # type: ignore[no-any-return]
+    graph: ir.Model = program.model
+    _narrow_index(graph)
+    _strip(graph)
+    return graph
 
 
 def quantized_layers(model: nn.Module) -> int:
@@ -117,6 +119,25 @@ def _with_kernel_linears(model: DeployableCTC) -> DeployableCTC:
         assert isinstance(linear, nn.Linear)
         replace(model, name, KernelLinear(linear))
     return model
+
+
+def _narrow_index(model: ir.Model) -> None:
+    """Spread the relative-key index over batch and heads as int32: at 30 s of audio it takes 144 MB, not 288.
+
+    torch gathers by int64 only, so the index comes out of the exporter as that.
+    """
+    spread = {node.inputs[1]: None for node in model.graph if node.op_type == "GatherElements"}
+    for indices in spread:
+        expand = indices.producer() if indices is not None else None
+        index = expand.inputs[0] if expand is not None else None
+        if expand is None or index is None or indices is None:
+            raise ExportError("the exported graph spreads its relative-key index in an unknown way")
+        cast = ir.node("Cast", [index], {"to": ir.DataType.INT32})
+        narrow = cast.outputs[0]
+        narrow.name, narrow.shape, narrow.type = f"{index.name}_int32", index.shape, ir.TensorType(ir.DataType.INT32)
+        model.graph.insert_before(expand, cast)
+        expand.replace_input_with(0, narrow)
+        indices.type = narrow.type
 
 
 def _strip(model: ir.Model) -> None:
