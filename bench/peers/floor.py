@@ -1,0 +1,174 @@
+"""The int8 floor of a CPU: how fast its libraries multiply integer matrices of a model's shapes, and nothing else.
+
+A contestant like the others, in its own process and in every round: its rates slow down when the machine does.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape = tuple[int, int, int]
+"""Rows, inner width and columns of a product."""
+
+Product = Callable[[], Any]
+"""Multiplies uint8 (rows, inner) by int8 (inner, columns) once."""
+
+FRAMES_PER_SECOND = 50
+
+_SECONDS_EACH = 0.06
+_SCALE, _ZERO_POINT = 0.02, 128
+
+
+def shapes_of(checkpoint: Path, seconds: Sequence[float]) -> list[Shape]:
+    """The products of one conformer layer of a stock checkpoint for clips of given lengths, and a cube."""
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    hidden, intermediate = config["hidden_size"], config["intermediate_size"]
+    found = [(hidden, hidden, hidden)]
+    for rows in (round(FRAMES_PER_SECOND * duration) for duration in seconds):
+        found += [(rows, hidden, intermediate), (rows, intermediate, hidden), (rows, hidden, 3 * hidden)]
+    return found
+
+
+class Floor:
+    """Products of all shapes by all libraries that are installed."""
+
+    def __init__(self, wanted: list[Shape], threads: int) -> None:
+        self.missing: dict[str, str] = {}
+        """Library to the reason why it does not take part."""
+        self._products: dict[tuple[str, Shape], Product] = {}
+        rng = np.random.default_rng(0)
+        for shape in wanted:
+            rows, inner, columns = shape
+            left = rng.integers(0, 256, (rows, inner), np.uint8)
+            right = rng.integers(-127, 128, (inner, columns), np.int8)
+            for name, make in _LIBRARIES.items():
+                if name in self.missing:
+                    continue
+                try:
+                    for kind, product in make(left, right, threads):
+                        self._products[f"{name} {kind}", shape] = product
+                except Exception as error:  # each library has exceptions of its own
+                    self.missing[name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+
+    def rates(self) -> dict[str, float]:
+        """Best rate of each library and shape in integer operations a second (a multiply-add is two)."""
+        found = {}
+        for (name, shape), product in self._products.items():
+            rows, inner, columns = shape
+            found[f"{name} {rows}x{inner}x{columns}"] = 2.0 * rows * inner * columns / _shortest(product)
+        return found
+
+
+def _shortest(product: Product) -> float:
+    product()
+    shortest, end = float("inf"), time.perf_counter() + _SECONDS_EACH
+    while (started := time.perf_counter()) < end:
+        product()
+        shortest = min(shortest, time.perf_counter() - started)
+    return shortest
+
+
+def _onnxruntime(left: NDArray[np.uint8], right: NDArray[np.int8], threads: int) -> Iterator[tuple[str, Product]]:
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    for operator in ("MatMulIntegerToFloat", "QLinearMatMul"):
+        session = onnxruntime.InferenceSession(
+            _onnx_product(operator, right), settings, providers=["CPUExecutionProvider"]
+        )
+        binding = session.io_binding()
+        binding.bind_cpu_input("left", left)
+        binding.bind_output("product")
+        yield operator, partial(session.run_with_iobinding, binding)
+
+
+def _onnx_product(operator: str, right: NDArray[np.int8]) -> bytes:
+    from onnx import TensorProto, helper, numpy_helper
+
+    values = {
+        "right": right,
+        "scale": np.float32(_SCALE),
+        "left_zero": np.uint8(_ZERO_POINT),
+        "right_zero": np.int8(0),
+        "product_scale": np.float32(_SCALE * right.shape[0]),
+    }
+    if operator == "QLinearMatMul":
+        inputs = ["left", "scale", "left_zero", "right", "scale", "right_zero", "product_scale", "left_zero"]
+        domain, element = "", TensorProto.UINT8
+    else:
+        inputs = ["left", "right", "scale", "scale", "left_zero", "right_zero"]
+        domain, element = "com.microsoft", TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node(operator, inputs, ["product"], domain=domain)],
+        "product",
+        [helper.make_tensor_value_info("left", TensorProto.UINT8, ["rows", right.shape[0]])],
+        [helper.make_tensor_value_info("product", element, ["rows", right.shape[1]])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items() if name in inputs],
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()  # type: ignore[no-any-return]
+
+
+def _openvino(left: NDArray[np.uint8], right: NDArray[np.int8], threads: int) -> Iterator[tuple[str, Product]]:
+    import openvino as ov
+    from openvino import opset13 as op
+
+    def dequantized(values: Any) -> Any:
+        return op.multiply(op.convert(values, "f32"), op.constant(np.float32(_SCALE)))
+
+    given = op.parameter([-1, left.shape[1]], np.uint8)
+    weight = op.constant(np.ascontiguousarray(right.T))
+    product = op.matmul(dequantized(given), dequantized(weight), False, True)
+    # The low-precision passes run only on graphs that hold a FakeQuantize; here it becomes the output's rounding.
+    high = np.float32(127 * _SCALE)
+    low = np.float32(-128 * _SCALE)
+    rounded = op.fake_quantize(product, low, high, low, high, 256)
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    compiled = ov.Core().compile_model(ov.Model([rounded], [given]), "CPU", settings)
+    information = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
+    kernels = [
+        info["primitiveType"].astype(str) for info in information if info["layerType"].astype(str) == "FullyConnected"
+    ]
+    if not all(kernel.lower().endswith("i8") for kernel in kernels):
+        raise RuntimeError(f"multiplies in {', '.join(kernels)}")
+    request = compiled.create_infer_request()
+    request.set_input_tensor(ov.Tensor(left))
+    yield "FullyConnected", request.infer
+
+
+def _torch(left: NDArray[np.uint8], right: NDArray[np.int8], threads: int) -> Iterator[tuple[str, Product]]:
+    import warnings
+
+    import torch
+
+    warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*")
+    torch.set_num_threads(threads)
+    values = torch._make_per_tensor_quantized_tensor(torch.from_numpy(left), _SCALE, _ZERO_POINT)
+    columns = right.shape[1]
+    weight = torch._make_per_channel_quantized_tensor(
+        torch.from_numpy(right).t().contiguous(),
+        torch.full((columns,), _SCALE),
+        torch.zeros(columns, dtype=torch.int64),
+        0,
+    )
+    output_scale = _SCALE * right.shape[0]
+    for engine in sorted({"onednn", "fbgemm"} & set(torch.backends.quantized.supported_engines)):
+        torch.backends.quantized.engine = engine
+        packed = torch.ops.quantized.linear_prepack(weight, None)
+        yield engine, partial(torch.ops.quantized.linear, values, packed, output_scale, _ZERO_POINT)
+
+
+_LIBRARIES: dict[str, Callable[..., Iterator[tuple[str, Product]]]] = {
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+    "torch": _torch,
+}

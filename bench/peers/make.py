@@ -1,0 +1,73 @@
+"""Whatever is to be compared and does not exist yet, each made in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from .contestants import PEERS, Contestant
+from .errors import ContestantError
+
+TARGETS = ("onnx-int8", "openvino-int8")
+"""What qasr enters the comparison with, unless artifacts are named."""
+
+# What the steps after them start from.
+_FOUNDATIONS = ("stock", "onnx")
+_QEXPORT = "from qasr.cli.qexport import run; run()"
+
+
+def make_peers(
+    work: Path, model: str, names: Collection[str], console: Console
+) -> tuple[list[Contestant], dict[str, str]]:
+    """Peers called ``names``, and by name the reason why one could not be built."""
+    chosen = [peer for peer in PEERS if peer.name in names]
+    reasons: dict[str, str] = {}
+    for step in dict.fromkeys([*_FOUNDATIONS, *(peer.step for peer in chosen)]):
+        missing = next((base for base in _FOUNDATIONS if base in reasons), None)
+        if missing is not None:
+            reasons[step] = reasons[missing]
+        elif not (work / step).is_dir():
+            command = ["-m", "qasr.bench.peers.build", step, str(work), model]
+            try:
+                _run(command, f"Building the peer {step}", work, console)
+            except ContestantError as error:
+                reasons[step] = str(error)
+    failed = {peer.name: f"not built: {reasons[peer.step]}" for peer in chosen if peer.step in reasons}
+    return [peer.contestant(work) for peer in chosen], failed
+
+
+def make_artifacts(work: Path, model: str, console: Console) -> tuple[list[Path], dict[str, str]]:
+    """Folders of ``TARGETS``, and by target the reason why one could not be exported."""
+    folders: list[Path] = []
+    failed: dict[str, str] = {}
+    for target in TARGETS:
+        folder = work / target
+        if not folder.is_dir():
+            command = ["-c", _QEXPORT, model, "--to", target, "-o", str(folder)]
+            try:
+                _run(command, f"Exporting {target}", work, console)
+            except ContestantError as error:
+                failed[target] = f"not exported: {error}"
+                continue
+        folders.append(folder)
+    return folders, failed
+
+
+def _run(arguments: Sequence[str], description: str, work: Path, console: Console) -> None:
+    """Run Python with ``arguments``; its output goes to ``build.log``. Raises ContestantError with its last line."""
+    console.print(f"{description} …")
+    with (work / "build.log").open("a+", encoding="utf-8") as log:
+        start = log.tell()
+        code = subprocess.run([sys.executable, *arguments], stdout=log, stderr=log, check=False).returncode
+        if code:
+            log.seek(start)
+            raise ContestantError(f"exit {code}: {last_line(log.read())}")
+
+
+def last_line(output: str) -> str:
+    """What a failed process said last."""
+    return next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "no message")

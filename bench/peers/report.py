@@ -1,0 +1,130 @@
+"""The comparison as a table on the terminal and as Markdown."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from rapidfuzz.distance import Levenshtein
+from rich.console import Console
+from rich.table import Table
+
+from .contestants import BASELINE
+from .results import Entry, Results
+
+_SPINNING = 0.05
+
+
+def print_report(results: Results, console: Console) -> None:
+    """The table, the ratios and the floor."""
+    header, *rows = cells(results)
+    table = Table(*header, box=None)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    for line in [*ratio_lines(results), *floor_lines(results), *warnings(results)]:
+        console.print(line)
+
+
+def markdown(results: Results) -> str:
+    """The same as Markdown, with how everything was built and where it ran."""
+    header, *rows = cells(results)
+    lines = [f"`{results.command}`", ""]
+    lines += [_row(header), _row(["---"] + ["---:"] * (len(header) - 1)), *map(_row, rows), ""]
+    lines += _items([*ratio_lines(results), *floor_lines(results), *warnings(results)])
+    lines += ["", "How they were built:", ""]
+    lines += _items([f"{entry.contestant.name}: {_built(entry)}" for entry in results.entries])
+    lines += ["", "Where they ran:", ""]
+    lines += _items([f"{name}: {value}" for name, value in results.environment.items()])
+    return "\n".join(lines) + "\n"
+
+
+def cells(results: Results) -> list[list[str]]:
+    """Header and one row a contestant; the speed-up is that over the baseline."""
+    header = ["contestant"]
+    for clip in results.clips:
+        header += [f"{clip} s clip", "RTF", "speed-up"]
+    longest = max(results.durations)
+    header += [f"peak MB, {longest} s", "load s", "MB on disk", "differs"]
+    baseline = next((entry for entry in results.alive() if entry.contestant.name == BASELINE), None)
+    return [header, *(_cells(results, entry, baseline, len(header)) for entry in results.entries)]
+
+
+def _cells(results: Results, entry: Entry, baseline: Entry | None, width: int) -> list[str]:
+    name, outcome = entry.contestant.name, entry.outcome
+    if outcome.error is not None:
+        return [name, "failed"] + [""] * (width - 2)
+    row = [name]
+    for clip in results.clips:
+        seconds, speedup = results.seconds(name, clip), results.speedup(name, BASELINE, clip)
+        row += [f"{seconds:.3f} s", f"{seconds / float(clip):.4f}", _number(speedup, "{:.2f}")]
+    differs = None
+    if baseline is not None:
+        reference = baseline.outcome.ids
+        differs = 100 * Levenshtein.distance(outcome.ids, reference) / max(len(reference), 1)
+    return [
+        *row,
+        f"{outcome.peak_bytes / 1e6:.0f}",
+        f"{median(outcome.load_seconds):.2f}",
+        f"{entry.bytes / 1e6:.0f}",
+        _number(differs, "{:.1f} %"),
+    ]
+
+
+def ratio_lines(results: Results) -> list[str]:
+    """The ratios that the comparison is about, and the load time."""
+    lines = [f"{ratio.name}: {ratio.value:.2f} {ratio.what}, against {ratio.against}" for ratio in results.ratios()]
+    ours = results.fastest(results.clips[0], ours=True)
+    if ours is not None:
+        seconds = median(ours.outcome.load_seconds)
+        lines.append(f"{ours.contestant.name}: first result {seconds:.2f} s after its process was started")
+    return lines
+
+
+def floor_lines(results: Results) -> list[str]:
+    """The floor and what it was measured with."""
+    rates = results.floor_rates()
+    if not rates:
+        return ["no floor: " + "; ".join(f"{name}: {reason}" for name, reason in results.floor_missing.items())]
+    (best, rate), *_ = rates.items()
+    times = ", ".join(f"{results.floor_seconds(clip):.3f} s for {clip} s" for clip in results.clips)
+    by_library: dict[str, float] = {}
+    for product, value in rates.items():
+        by_library.setdefault(product.rpartition(" ")[0], value)
+    others = ", ".join(f"{name} {value / 1e12:.2f}" for name, value in by_library.items())
+    lines = [
+        f"int8 floor: 2 * {results.parameters / 1e6:.1f} M parameters * frames at {rate / 1e12:.2f} TOP/s ({best}): "
+        f"{times}",
+        f"best TOP/s by library: {others}",
+    ]
+    return lines + [f"not in the floor: {name} ({reason})" for name, reason in results.floor_missing.items()]
+
+
+def warnings(results: Results) -> list[str]:
+    """Who failed and why, and what makes the figures less trustworthy."""
+    failures = [
+        f"{entry.contestant.name} failed: {entry.outcome.error}"
+        for entry in results.entries
+        if entry.outcome.error is not None
+    ]
+    return failures + [
+        f"warning: {entry.contestant.name} burned {entry.outcome.idle_share:.0%} of a core while others were measured"
+        for entry in results.alive()
+        if entry.outcome.idle_share > _SPINNING
+    ]
+
+
+def _built(entry: Entry) -> str:
+    said = entry.outcome.execution
+    return f"{entry.contestant.built} ({said})" if said else entry.contestant.built
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _items(lines: list[str]) -> list[str]:
+    return [f"- {line}" for line in lines]

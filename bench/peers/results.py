@@ -1,0 +1,153 @@
+"""What was measured, and the ratios that follow from it."""
+
+from __future__ import annotations
+
+from statistics import median
+
+import msgspec
+
+from .contestants import BASELINE, Contestant
+from .floor import FRAMES_PER_SECOND
+
+FLOOR = "floor"
+
+
+class Outcome(msgspec.Struct):
+    """A contestant alone. Where ``error`` says what went wrong, nothing else counts."""
+
+    error: str | None = None
+    execution: str = ""
+    """What the engine says that it computes in."""
+    peak_bytes: int = 0
+    """Largest resident set of a process that loads and hears the longest clip once."""
+    load_seconds: list[float] = []
+    """From the start of a process to its first result, on the first clip."""
+    ids: list[int] = []
+    """Transcript of the first clip."""
+    idle_share: float = 0.0
+    """Share of one core burned while others were measured."""
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One answer. Samples of the same group and round were taken right after each other."""
+
+    name: str
+    clip: str
+    """Seconds of the clip; empty for the floor."""
+    group: int
+    turn: int
+    seconds: float
+    rates: dict[str, float]
+    """The floor's: product to integer operations a second."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A contestant and what became of it."""
+
+    contestant: Contestant
+    outcome: Outcome
+    bytes: int
+    """Size of its files."""
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """``value`` says how many times faster, larger or slower ``name`` is than ``against``, as ``what`` tells."""
+
+    what: str
+    name: str
+    against: str
+    value: float
+
+
+class Results(msgspec.Struct, frozen=True):
+    """A whole comparison."""
+
+    command: str
+    environment: dict[str, str]
+    model: str
+    parameters: int
+    durations: list[int]
+    rounds: int
+    threads: int
+    entries: list[Entry]
+    samples: list[Sample]
+    floor_missing: dict[str, str]
+
+    @property
+    def clips(self) -> list[str]:
+        """Names of the clips: their seconds."""
+        return [str(seconds) for seconds in self.durations]
+
+    def alive(self) -> list[Entry]:
+        """Contestants that did not fail."""
+        return [entry for entry in self.entries if entry.outcome.error is None]
+
+    def seconds(self, name: str, clip: str) -> float:
+        """Median time of a contestant for a clip."""
+        return median(sample.seconds for sample in self.samples if (sample.name, sample.clip) == (name, clip))
+
+    def speedup(self, name: str, against: str, clip: str) -> float | None:
+        """How many times faster ``name`` is: the median of the ratios within each round; None without common rounds."""
+        times = {
+            (sample.name, sample.group, sample.turn): sample.seconds for sample in self.samples if sample.clip == clip
+        }
+        ratios = [
+            times[against, group, turn] / seconds
+            for (who, group, turn), seconds in times.items()
+            if who == name and (against, group, turn) in times
+        ]
+        return median(ratios) if ratios else None
+
+    def fastest(self, clip: str, *, ours: bool) -> Entry | None:
+        """The fastest INT8 artifact of qasr, or the fastest INT8 peer."""
+        entries = [
+            entry for entry in self.alive() if entry.contestant.int8 and bool(entry.contestant.ours) is bool(ours)
+        ]
+        return min(entries, key=lambda entry: self.seconds(entry.contestant.name, clip), default=None)
+
+    def floor_rates(self) -> dict[str, float]:
+        """Best rate of every product over all rounds, integer operations a second, best first."""
+        best: dict[str, float] = {}
+        for sample in self.samples:
+            for product, rate in sample.rates.items():
+                best[product] = max(rate, best.get(product, 0.0))
+        return dict(sorted(best.items(), key=lambda item: -item[1]))
+
+    def floor_seconds(self, clip: str) -> float | None:
+        """Time in which the best product rate goes through all parameters for every frame of a clip."""
+        best = max(self.floor_rates().values(), default=None)
+        return None if best is None else 2.0 * self.parameters * FRAMES_PER_SECOND * float(clip) / best
+
+    def ratios(self) -> list[Ratio]:
+        """The fastest INT8 artifact at each clip against the baseline, the best INT8 peers and the floor."""
+        found: list[Ratio] = []
+        for clip in self.clips:
+            ours, peer, floor = self.fastest(clip, ours=True), self.fastest(clip, ours=False), self.floor_seconds(clip)
+            if ours is None:
+                continue
+            name = ours.contestant.name
+            for against in [BASELINE, *([peer.contestant.name] if peer else [])]:
+                speedup = self.speedup(name, against, clip)
+                if speedup is not None:
+                    found.append(Ratio(f"times as fast, {clip} s clip", name, against, speedup))
+            if floor is not None:
+                slower = self.seconds(name, clip) / floor
+                found.append(Ratio(f"times the time, {clip} s clip", name, "the int8 floor", slower))
+        return found + self._memory_ratios()
+
+    def _memory_ratios(self) -> list[Ratio]:
+        longest = max(self.clips, key=float)
+        ours, fastest = self.fastest(longest, ours=True), self.fastest(longest, ours=False)
+        if ours is None or fastest is None:
+            return []
+        peers = [entry for entry in self.alive() if entry.contestant.int8 and not entry.contestant.ours]
+        leanest = min(peers, key=lambda entry: entry.outcome.peak_bytes)
+        return [
+            Ratio(
+                f"times the peak memory, {longest} s clip",
+                ours.contestant.name,
+                f"{peer.contestant.name} ({which} INT8 peer)",
+                ours.outcome.peak_bytes / peer.outcome.peak_bytes,
+            )
+            for which, peer in (("fastest", fastest), ("leanest", leanest))
+        ]
