@@ -24,10 +24,11 @@ _TORCHSCRIPT_SUFFIX = ".pt"
 
 @dataclass(frozen=True)
 class Artifact:
-    """An artifact that was read: its folder and its manifest."""
+    """An artifact that was read: its folder and its manifest; ``verified`` where the hash of every file was checked."""
 
     folder: Path
     manifest: Manifest
+    verified: bool = False
 
     def path(self, name: str) -> Path:
         """The path of one of the artifact's files; ArtifactError where the manifest does not list it."""
@@ -125,7 +126,7 @@ def read(folder: Path | str, *, verify: bool = True) -> Artifact:
     _check_names(manifest, folder)
     for name, entry in manifest.files.items():
         _check_file(folder / name, entry, hashes=verify)
-    return Artifact(folder, manifest)
+    return Artifact(folder, manifest, verified=verify)
 
 
 def _check_names(manifest: Manifest, folder: Path) -> None:

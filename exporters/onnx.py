@@ -20,6 +20,7 @@ from ..models import DeployableCTC
 from ..quantizers import Quantized
 from ..quantizers.technique import replace
 from .errors import ExportError
+from .targets import Target
 from .translation import KernelLinear, table
 
 MODEL_FILE = "model.onnx"
@@ -32,7 +33,7 @@ _INTEGER_KERNELS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMat
 _EXTERNAL_ABOVE_BYTES = 1 << 30
 
 
-def write(model: DeployableCTC, precision: str, folder: Path) -> Precision:
+def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
     """Write ``model.onnx`` (``model.onnx_data`` too above 1 GiB): inputs ``features``, ``lengths``, one output a level.
 
     The model's float Linears are replaced on the way, so it serves for nothing else afterwards.
@@ -45,7 +46,7 @@ def write(model: DeployableCTC, precision: str, folder: Path) -> Precision:
     external = DATA_FILE if stored > _EXTERNAL_ABOVE_BYTES else None
     ir.save(graph, folder / MODEL_FILE, external_data=external)
     return Precision(
-        asked=precision,
+        asked=target.precision,
         weight_bytes=_weight_bytes(graph),
         operators=_operators(graph),
         kernels={},

@@ -17,14 +17,15 @@ from ..artifacts import Precision
 from ..models import DeployableCTC
 from . import onnx
 from .errors import ExportError
+from .targets import Target
 
 MODEL_FILE = "openvino_model.xml"
 
 
-def write(model: DeployableCTC, precision: str, folder: Path) -> Precision:
+def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
     """Write ``openvino_model.xml`` and ``.bin``; inputs and outputs are those of the ONNX model.
 
-    For ``fp16`` and ``bf16`` the weights are stored in FP16. The model serves for nothing else afterwards.
+    Float weights are stored as ``target.storage``. The model serves for nothing else afterwards.
     """
     layers = onnx.quantized_layers(model)
     graph = onnx.trace(model)
@@ -39,9 +40,9 @@ def write(model: DeployableCTC, precision: str, folder: Path) -> Precision:
         gather_rows(converted)
         weights_by_output(converted)
         _rename(converted)
-        ov.save_model(converted, folder / MODEL_FILE, compress_to_fp16=precision in {"fp16", "bf16"})
+        ov.save_model(converted, folder / MODEL_FILE, compress_to_fp16=target.storage == "float16")
     return Precision(
-        asked=precision,
+        asked=target.precision,
         weight_bytes=_weight_bytes(folder / MODEL_FILE),
         operators=dict(sorted(Counter(node.get_type_name() for node in converted.get_ops()).items())),
         kernels={},

@@ -104,7 +104,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         with progress.step("Running the torch model of the artifact"):
             expected = verify.run_torch(deployable, probe)
         with progress.step(f"Writing {goal.name}"):
-            precision = exporter.write(deployable, goal.precision, staging.folder)
+            precision = exporter.write(deployable, goal, staging.folder)
         checkpoint.copy_metadata(staging.folder)
         artifact = staging.seal(
             Manifest(

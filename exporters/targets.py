@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Exporter(Protocol):
     """Writes one engine's files."""
 
-    def write(self, model: DeployableCTC, precision: str, folder: Path) -> Precision:
+    def write(self, model: DeployableCTC, target: Target, folder: Path) -> Precision:
         """Write the engine's files into ``folder`` and return what was counted in them (``kernels`` still empty).
 
         Raises ExportError for a layer whose scheme the engine cannot express.
@@ -147,7 +147,7 @@ TARGETS: dict[str, Target] = {
             "openvino",
             _OPENVINO,
             "export",
-            methods=("static",),
+            methods=("static", "smoothquant"),
             tolerance=1e-2,
             runs_on=f"{_OPENVINO_RUNS_ON} with VNNI and bf16",
             execution={"precision": "bf16"},
@@ -163,6 +163,33 @@ TARGETS: dict[str, Target] = {
             methods=("rtn",),
             runs_on=f"{_OPENVINO_RUNS_ON} with bf16",
             execution={"precision": "bf16"},
+            integer=True,
+        ),
+        Target(
+            "torchscript-fbgemm",
+            "int8",
+            "torchscript",
+            "torchscript",
+            _BUILD[:2],
+            "export",
+            methods=("dynamic", "static", "smoothquant"),
+            tolerance=1e-2,
+            runs_on="torch: x86 CPUs",
+            execution={"quantized_engine": "fbgemm"},
+            integer=True,
+        ),
+        Target(
+            "torchscript-qnnpack",
+            "int8",
+            "torchscript",
+            "torchscript",
+            _BUILD[:2],
+            "export",
+            methods=("dynamic", "static", "smoothquant"),
+            tolerance=1e-2,
+            runs_on="torch: ARM CPUs; slow on x86",
+            execution={"quantized_engine": "qnnpack"},
+            outputs=True,
             integer=True,
         ),
     )

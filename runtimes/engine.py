@@ -92,6 +92,7 @@ class EngineEntry:
 ENGINES: dict[str, EngineEntry] = {
     "onnx": EngineEntry("onnx", "onnxruntime", "onnx"),
     "openvino": EngineEntry("openvino", "openvino", "openvino"),
+    "torchscript": EngineEntry("torchscript", "torch", "torch"),
 }
 
 
