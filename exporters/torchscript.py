@@ -120,9 +120,17 @@ def _packed(name: str, layer: nn.Module, engine: str) -> nn.Module:
 
 def _trace(model: DeployableCTC) -> torch.jit.ScriptModule:
     example = (torch.zeros(2, 64, model.feature_size), torch.tensor([64, 33]))
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about TorchScript's age
-        return torch.jit.trace(model, example, check_trace=False)  # type: ignore[no-any-return, no-untyped-call]
+    named_by_frames = torch.jit._trace._create_interpreter_name_lookup_fn
+    # Values would be named by the variables that hold them, as far as the tracer finds any: not the same every time.
+    torch.jit._trace._create_interpreter_name_lookup_fn = lambda frames_up=1: lambda value: ""
+    try:
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about TorchScript's age
+            # The first of a class has no number in its name, but only in a process that never traced it before.
+            torch.jit.trace(model, example, check_trace=False)  # type: ignore[no-untyped-call]
+            return torch.jit.trace(model, example, check_trace=False)  # type: ignore[no-any-return, no-untyped-call]
+    finally:
+        torch.jit._trace._create_interpreter_name_lookup_fn = named_by_frames
 
 
 def _save(traced: torch.jit.ScriptModule, path: Path) -> None:
