@@ -16,10 +16,10 @@ from .errors import ArtifactChangedError, ArtifactError, ArtifactExistsError, Ar
 from .hashing import sha256_of_file
 from .manifest import MANIFEST_NAME, FileEntry, Manifest, decode
 
-# What may stand in an artifact. Pickles are absent on purpose: reading one runs it. TorchScript (.pt) is code
-# too, and only TorchScript targets may carry it.
+# What may stand in an artifact. Pickles are absent on purpose: reading one runs it. TorchScript (.pt) and programs of
+# torch.export (.pt2) are code too: only their own targets may carry them, and they are loaded only when verified.
 _PLAIN_SUFFIXES = frozenset({".json", ".txt", ".md", ".onnx", ".onnx_data", ".xml", ".bin", ".safetensors", ".engine"})
-_TORCHSCRIPT_SUFFIX = ".pt"
+_CODE_SUFFIXES = {"torchscript": ".pt", "torch": ".pt2"}
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def read(folder: Path | str, *, verify: bool = True) -> Artifact:
 
 
 def _check_names(manifest: Manifest, folder: Path) -> None:
-    allowed = _PLAIN_SUFFIXES | ({_TORCHSCRIPT_SUFFIX} if manifest.target.startswith("torchscript-") else set())
+    allowed = _PLAIN_SUFFIXES | {_CODE_SUFFIXES.get(manifest.target.partition("-")[0], ".json")}
     for name in manifest.files:
         if PurePosixPath(name).name != name or "\\" in name or name in {"", ".", ".."}:
             raise ArtifactError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -108,6 +109,9 @@ def command(
         raise MissingExtraError(absent, goal.extra)
     if console.quiet:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # transformers imports torchao where it is installed, which tells what it was built without.
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     # Only now: torch takes seconds to import, and help or a wrong name should not wait for it.
     from ..exporters.pipeline import ExportOptions, export
     from ..quantizers import Options

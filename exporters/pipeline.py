@@ -119,7 +119,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 frame_rate_hz=checkpoint.frame_rate_hz(deployable),
                 subsampling=deployable.subsampling,
                 limits=InputLimits(feature_size=deployable.feature_size),
-                calibration=_record(calibration, options) if calibration else None,
+                calibration=_record(calibration, deployable.notes.pop("observer", _observer(options))),
                 options={"exclude": list(options.quantization.exclude), **deployable.notes} if method else {},
                 execution=dict(goal.execution),
                 toolchain=_toolchain(goal),
@@ -191,12 +191,15 @@ def _probe(settings: FeatureSettings, options: ExportOptions) -> verify.Probe:
     return verify.make_probe(read_audio_set(place, options.verification_clips), settings)
 
 
-def _record(calibration: CalibrationSet, options: ExportOptions) -> Calibration:
-    quantization = options.quantization
-    observer = quantization.observer
-    if observer == "percentile":
-        observer += f" {quantization.percentile:g}"
+def _record(calibration: CalibrationSet | None, observer: str) -> Calibration | None:
+    if calibration is None:
+        return None
     return Calibration(calibration.name, calibration.sha256, calibration.clips, calibration.seconds, observer)
+
+
+def _observer(options: ExportOptions) -> str:
+    quantization = options.quantization
+    return f"percentile {quantization.percentile:g}" if quantization.observer == "percentile" else quantization.observer
 
 
 def _toolchain(goal: Target) -> dict[str, str]:

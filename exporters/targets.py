@@ -192,6 +192,18 @@ TARGETS: dict[str, Target] = {
             outputs=True,
             integer=True,
         ),
+        Target(
+            "torch-inc-int8",
+            "int8",
+            "torch",
+            "torch_program",
+            (*_BUILD[:2], "neural_compressor", "torchao"),
+            "inc",
+            methods=("inc",),
+            tolerance=1e-2,
+            runs_on="torch: x86 CPUs with VNNI",
+            integer=True,
+        ),
     )
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .dynamic import dynamic
+from .inc import inc
 from .linear import DynamicLinear, Quantized, StaticLinear, WeightOnlyLinear
 from .rtn import rtn
 from .scheme import ActivationScheme, Scheme, WeightScheme
@@ -10,10 +11,16 @@ from .smoothquant import smoothquant
 from .static import OBSERVERS, static
 from .technique import CalibrationSet, Options, QuantizationError, Technique
 
-TECHNIQUES: dict[str, Technique] = {"dynamic": dynamic, "static": static, "smoothquant": smoothquant, "rtn": rtn}
+TECHNIQUES: dict[str, Technique] = {
+    "dynamic": dynamic,
+    "static": static,
+    "smoothquant": smoothquant,
+    "rtn": rtn,
+    "inc": inc,
+}
 """The table of techniques, by the name that ``--method`` takes."""
 
-NEED_CALIBRATION = frozenset({"static", "smoothquant"})
+NEED_CALIBRATION = frozenset({"static", "smoothquant", "inc"})
 
 __all__ = [
     "NEED_CALIBRATION",

@@ -67,6 +67,19 @@ class StaticLinear(_Int8Linear):
         output = ActivationScheme("none" if output_range is None else "static")
         self.scheme = Scheme(WeightScheme(), ActivationScheme("static"), output)
 
+    @classmethod
+    def of(
+        cls, integers: Tensor, weight_scale: Tensor, bias: Tensor | None, input_scale: float, input_zero_point: int
+    ) -> StaticLinear:
+        """A layer with integers (out, in) int8, scales (out,) and a rounding of its input that others have fixed."""
+        layer = cls(nn.Linear(integers.shape[1], integers.shape[0]), (0.0, 1.0))
+        layer.weight = integers.t().contiguous()
+        layer.weight_scale = weight_scale.float()
+        layer.bias = torch.zeros(integers.shape[0]) if bias is None else bias.clone()
+        layer.input_scale = torch.tensor(input_scale, dtype=torch.float32)
+        layer.input_zero_point = torch.tensor(input_zero_point, dtype=torch.uint8)
+        return layer
+
     def forward(self, input: Tensor) -> Tensor:
         """``input`` (…, in) float32: (…, out) float32."""
         result = ops.static_linear(
