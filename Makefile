@@ -4,16 +4,29 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint types contracts unit reference clean
+.PHONY: demo table test lint types contracts unit reference clean
 
 demo: $(VENV)/ready
 	rm -rf $(DEMO)
 	$(BIN)/qexport reference --to onnx-fp32 -o $(DEMO)/onnx-fp32
-	$(BIN)/qexport reference --to onnx-fp16 -o $(DEMO)/onnx-fp16
-	$(BIN)/qexport reference --to onnx-int8 --method dynamic -o $(DEMO)/onnx-int8-dynamic
-	$(BIN)/qexport reference --to onnx-int8 --method static -o $(DEMO)/onnx-int8-static
-	$(BIN)/qinfer reference/evaluation/000-m3.flac --artifact $(DEMO)/onnx-int8-static
-	$(BIN)/python -m qasr.bench.table $(DEMO)/onnx-fp32 $(DEMO)/onnx-fp16 $(DEMO)/onnx-int8-dynamic $(DEMO)/onnx-int8-static
+	$(BIN)/qexport reference --to onnx-int8 -o $(DEMO)/onnx-int8
+	$(BIN)/qexport reference --to openvino-int8 -o $(DEMO)/openvino-int8
+	$(BIN)/qexport reference --to torchscript-fbgemm -o $(DEMO)/torchscript-fbgemm
+	$(BIN)/qinfer reference/evaluation/000-m3.flac --artifact $(DEMO)/openvino-int8
+	$(BIN)/python -m qasr.bench.table $(DEMO)/onnx-fp32 $(DEMO)/onnx-int8 $(DEMO)/openvino-int8 $(DEMO)/torchscript-fbgemm
+
+# Every target and technique, as the README's table shows them: TARGET+METHOD, or TARGET alone.
+ROWS := onnx-fp32 onnx-fp16 onnx-int8+static onnx-int8+dynamic onnx-int8+smoothquant \
+	openvino-fp16 openvino-bf16 openvino-int8+static openvino-int8+smoothquant openvino-int8-weights+rtn \
+	torchscript-fbgemm+dynamic torchscript-fbgemm+static torchscript-qnnpack+dynamic torchscript-qnnpack+static \
+	torch-inc-int8+inc
+
+table: $(VENV)/ready $(ROWS:%=$(DEMO)/%)
+	$(BIN)/python -m qasr.bench.table $(ROWS:%=$(DEMO)/%)
+
+$(ROWS:%=$(DEMO)/%): $(VENV)/ready
+	$(BIN)/qexport reference --force --to $(firstword $(subst +, ,$(@:$(DEMO)/%=%))) \
+		$(addprefix --method ,$(word 2,$(subst +, ,$(@:$(DEMO)/%=%)))) -o $@
 
 test: lint types contracts unit
 

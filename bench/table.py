@@ -1,13 +1,16 @@
-"""``python -m qasr.bench.table ARTIFACT...``: size, error rates and time of artifacts, side by side.
+"""``python -m qasr.bench.table ARTIFACT...``: size, load time, memory, error rates and time of artifacts, side by side.
 
 Every artifact runs in a process of its own, all clips one by one; rounds are interleaved, so that a machine that slows
-down slows all of them. The first artifact is the baseline.
+down slows all of them. The first artifact is the baseline. Load time runs from the start of the process to its first
+transcript, in the second process that loads the artifact, so that files and compiled models are where they are cached.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
+import resource
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -34,6 +37,10 @@ class Row:
 
     name: str
     megabytes: float
+    load_seconds: float
+    """From the start of a process to its first transcript."""
+    peak_rss_bytes: int
+    """Of the process that transcribed the recordings one by one."""
     error_rates: dict[str, float]
     """Level to edit distance over label length, 0 to 1."""
     rtf: float
@@ -49,16 +56,17 @@ def measure(artifacts: Sequence[Path], data: Path, rounds: int, threads: int) ->
     files = [str(data.parent / row["audio"]) for row in rows]
     seconds: dict[Path, list[float]] = {artifact: [] for artifact in artifacts}
     transcripts: dict[Path, list[Transcript]] = {}
-    context = multiprocessing.get_context("spawn")
+    for artifact in artifacts:
+        with _process(artifact, threads) as worker:
+            worker.submit(_first, files[0], time.time()).result()
+    load_seconds: dict[Path, float] = {}
+    peaks: dict[Path, int] = {}
     with ExitStack() as stack:
-        workers = {
-            artifact: stack.enter_context(
-                ProcessPoolExecutor(1, mp_context=context, initializer=_load, initargs=(artifact, threads))
-            )
-            for artifact in artifacts
-        }
+        workers = {artifact: stack.enter_context(_process(artifact, threads)) for artifact in artifacts}
         for artifact, worker in workers.items():
+            load_seconds[artifact] = worker.submit(_first, files[0], time.time()).result()
             transcripts[artifact] = worker.submit(_transcribe, files).result()[1]
+            peaks[artifact] = worker.submit(_peak_rss_bytes).result()
         for _ in range(rounds):
             for artifact, worker in workers.items():
                 seconds[artifact].append(worker.submit(_transcribe, files).result()[0])
@@ -67,6 +75,8 @@ def measure(artifacts: Sequence[Path], data: Path, rounds: int, threads: int) ->
         Row(
             artifact.name,
             _bytes(read(artifact, verify=False)) / 1e6,
+            load_seconds[artifact],
+            peaks[artifact],
             error_rates(transcripts[artifact], rows, read(artifact, verify=False)),
             median(seconds[artifact]) / audio_seconds,
         )
@@ -109,9 +119,28 @@ def tokenize(text: str, vocabulary: Sequence[str]) -> list[str]:
     return tokens
 
 
+def _process(artifact: Path, threads: int) -> ProcessPoolExecutor:
+    """A process that starts with its first task, and loads the artifact."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=context, initializer=_load, initargs=(artifact, threads))
+
+
 def _load(artifact: Path, threads: int) -> None:
     global _model
     _model = load(artifact, threads=threads)
+
+
+def _first(file: str, started: float) -> float:
+    """Seconds from ``started``, by the clock of the machine, to the transcript of ``file``."""
+    assert _model is not None
+    _model.transcribe(file)
+    return time.time() - started
+
+
+def _peak_rss_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kibibytes on Linux, bytes on macOS.
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _transcribe(files: Sequence[str]) -> tuple[float, list[Transcript]]:
@@ -131,16 +160,19 @@ def _bytes(artifact: Artifact) -> int:
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
 def command(artifacts: tuple[Path, ...], data: Path, rounds: int, threads: int) -> None:
-    """Print size, error rates and time of ARTIFACTS; the first is the baseline."""
+    """Print size, load time, peak memory, error rates and time of ARTIFACTS; the first is the baseline."""
     for artifact in artifacts:
         read(artifact)
     rows = measure(artifacts, data, rounds, threads)
     first = next(iter(rows[0].error_rates))
-    table = Table("artifact", "MB", f"{first} error %", "delta", "mean of levels %", "delta", "RTF", "time", box=None)
+    errors = (f"{first} error %", "delta", "mean of levels %", "delta")
+    table = Table("artifact", "MB", "load s", "peak MB", *errors, "RTF", "time", box=None)
     for row in rows:
         table.add_row(
             row.name,
             f"{row.megabytes:.1f}",
+            f"{row.load_seconds:.2f}",
+            f"{row.peak_rss_bytes / 1e6:.0f}",
             f"{100 * row.error_rates[first]:.2f}",
             f"{100 * (row.error_rates[first] - rows[0].error_rates[first]):+.2f}",
             f"{100 * _mean(row):.3f}",
@@ -148,7 +180,7 @@ def command(artifacts: tuple[Path, ...], data: Path, rounds: int, threads: int) 
             f"{row.rtf:.4f}",
             f"{row.rtf / rows[0].rtf:.2f} x",
         )
-    Console(width=110).print(table)
+    Console(width=140).print(table)
 
 
 def _mean(row: Row) -> float:

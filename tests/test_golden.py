@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from qasr import load, reference
+from qasr import exporters, load, reference
 from qasr.bench.table import error_rates
 from qasr.reference.make.voices import SEEN, UNSEEN
 
-TARGETS = [("onnx-fp32", None), ("onnx-fp16", None), ("onnx-int8", "dynamic"), ("onnx-int8", "static")]
+TARGETS = [(target.name, method) for target in exporters.TARGETS.values() for method in target.methods or (None,)]
 NAMES = [f"{target} {method or ''}".strip() for target, method in TARGETS]
 ROWS = [json.loads(line) for line in reference.EVALUATION.read_text(encoding="utf-8").splitlines()]
 
@@ -56,8 +56,8 @@ def test_phoneme_error_rate_of_fp32(exported, transcripts, voice, limit):
 
 @pytest.mark.parametrize(("target", "method"), TARGETS[1:], ids=NAMES[1:])
 def test_deltas_to_fp32(exported, transcripts, target, method):
-    """Within 0.3 points absolute, phonemes and the mean of all levels."""
+    """Within 0.2 points absolute, phonemes and the mean of all levels: each of 15 rows, on all of the evaluation set."""
     base = error_rates(transcripts("onnx-fp32", None), ROWS, exported("onnx-fp32"))
     rates = error_rates(transcripts(target, method), ROWS, exported(target, method))
-    assert abs(rates["phonemes"] - base["phonemes"]) <= 0.003
-    assert abs(sum(rates.values()) - sum(base.values())) / len(base) <= 0.003
+    assert abs(rates["phonemes"] - base["phonemes"]) <= 0.002
+    assert abs(sum(rates.values()) - sum(base.values())) / len(base) <= 0.002

@@ -34,6 +34,8 @@ def test_error_rates(tmp_path, toy, make_tones):
     assert row.error_rates == {"letters": 2 / 8}
     assert row.name == "toy"
     assert row.megabytes == pytest.approx(sum(entry.bytes for entry in toy.manifest.files.values()) / 1e6)
+    assert row.load_seconds > 0
+    assert 20e6 < row.peak_rss_bytes < 2e9
     assert row.rtf > 0
     assert np.isfinite(row.rtf)
 
@@ -47,7 +49,9 @@ def test_command_prints_a_row_each(tmp_path, toy, make_tones):
     header, row = (line.split() for line in result.output.splitlines()[:2])
     assert header[:2] == ["artifact", "MB"]
     assert row[0] == "toy"
-    assert row[2:4] == ["0.00", "+0.00"]
+    assert row[4:6] == ["0.00", "+0.00"]
+    assert float(row[2]) > 0
+    assert 20 < float(row[3]) < 2_000
 
 
 def test_unlabelled_data(tmp_path, toy, make_tones):
