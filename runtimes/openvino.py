@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from ..artifacts import Artifact
 from .engine import EngineOptions, Floats, check_signature
 from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
+from .memory import released
 
 MODEL_FILE = "openvino_model.xml"
 
+_WARM_UP_FRAMES = 32
 _TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
 
@@ -44,9 +46,12 @@ class OpenVinoEngine:
                 settings["INFERENCE_NUM_THREADS"] = options.threads
         elif options.threads is not None:
             raise OptionError(f"OpenVINO's {device} takes no number of threads")
+        mapped = [artifact.folder.resolve()]
         if options.cache is not None:
             # The digest names the contents, so a compiled model can never serve another artifact.
-            settings["CACHE_DIR"] = str(options.cache / "openvino" / artifact.manifest.digest[:16])
+            cache = options.cache.resolve() / "openvino" / artifact.manifest.digest[:16]
+            settings["CACHE_DIR"] = str(cache)
+            mapped.append(cache)
         try:
             self._compiled = core.compile_model(self._path, device, settings)
         except RuntimeError as error:
@@ -61,6 +66,11 @@ class OpenVinoEngine:
         self._requests: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for _ in range(settings["NUM_STREAMS"]):
             self._requests.put(self._compiled.create_infer_request())
+        if device == "CPU":
+            # The plugin packs the weights at the first inference, and keeps the file mapped beside them.
+            with released(mapped):
+                width = artifact.manifest.limits.feature_size
+                self.infer(np.zeros((1, _WARM_UP_FRAMES, width), np.float32), np.array([_WARM_UP_FRAMES]))
 
     def infer(self, features: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
         """Logits of every level; see ``Engine.infer``. Callers beyond the number of streams wait for their turn."""
