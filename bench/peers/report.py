@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .contestants import BASELINE
+from .engines import LEVEL
 from .results import Entry, Results
 
 _SPINNING = 0.05
@@ -21,7 +22,7 @@ def print_report(results: Results, console: Console) -> None:
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    for line in [*ratio_lines(results), *floor_lines(results), *warnings(results)]:
+    for line in _lines(results):
         console.print(line)
 
 
@@ -30,12 +31,16 @@ def markdown(results: Results) -> str:
     header, *rows = cells(results)
     lines = [f"`{results.command}`", ""]
     lines += [_row(header), _row(["---"] + ["---:"] * (len(header) - 1)), *map(_row, rows), ""]
-    lines += _items([*ratio_lines(results), *floor_lines(results), *warnings(results)])
+    lines += _items(_lines(results))
     lines += ["", "How they were built:", ""]
     lines += _items([f"{entry.contestant.name}: {_built(entry)}" for entry in results.entries])
     lines += ["", "Where they ran:", ""]
     lines += _items([f"{name}: {value}" for name, value in results.environment.items()])
     return "\n".join(lines) + "\n"
+
+
+def _lines(results: Results) -> list[str]:
+    return [*ratio_lines(results), *floor_lines(results), *remarks(results)]
 
 
 def cells(results: Results) -> list[list[str]]:
@@ -99,18 +104,20 @@ def floor_lines(results: Results) -> list[str]:
     return lines + [f"not in the floor: {name} ({reason})" for name, reason in results.floor_missing.items()]
 
 
-def warnings(results: Results) -> list[str]:
-    """Who failed and why, and what makes the figures less trustworthy."""
-    failures = [
-        f"{entry.contestant.name} failed: {entry.outcome.error}"
-        for entry in results.entries
-        if entry.outcome.error is not None
+def remarks(results: Results) -> list[str]:
+    """How to read the table, who failed and why, and what makes the figures less trustworthy."""
+    lines = [
+        f"speed-up: over {BASELINE}, the median of the ratios within {results.rounds} rounds; peak MB: of a process "
+        "that loads and hears one clip; load s: from its start to the first result, files in the disk cache; differs: edit "
+        f"distance of the {LEVEL} to those of {BASELINE}, which random weights exaggerate"
     ]
-    return failures + [
-        f"warning: {entry.contestant.name} burned {entry.outcome.idle_share:.0%} of a core while others were measured"
-        for entry in results.alive()
-        if entry.outcome.idle_share > _SPINNING
-    ]
+    for entry in results.entries:
+        name, outcome = entry.contestant.name, entry.outcome
+        if outcome.error is not None:
+            lines.append(f"{name} failed: {outcome.error}")
+        elif outcome.idle_share > _SPINNING:
+            lines.append(f"warning: {name} burned {outcome.idle_share:.0%} of a core while others were measured")
+    return lines
 
 
 def _built(entry: Entry) -> str:
