@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ...artifacts import ArtifactError, read
 from .contestants import PEERS, Contestant
 from .errors import ContestantError
 
@@ -46,8 +47,11 @@ def make_artifacts(work: Path, model: str, console: Console) -> tuple[list[Path]
     failed: dict[str, str] = {}
     for target in TARGETS:
         folder = work / target
-        if not folder.is_dir():
-            command = ["-c", _QEXPORT, model, "--to", target, "-o", str(folder)]
+        try:
+            read(folder, verify=False)
+        except ArtifactError:
+            # Also what an older qasr has left there.
+            command = ["-c", _QEXPORT, model, "--to", target, "-o", str(folder), "--force"]
             try:
                 _run(command, f"Exporting {target}", work, console)
             except ContestantError as error:

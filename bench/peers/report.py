@@ -12,7 +12,7 @@ from .contestants import BASELINE
 from .engines import LEVEL
 from .results import Entry, Results
 
-_SPINNING = 0.05
+_SPINNING = 0.1
 
 
 def print_report(results: Results, console: Console) -> None:
@@ -108,8 +108,8 @@ def remarks(results: Results) -> list[str]:
     """How to read the table, who failed and why, and what makes the figures less trustworthy."""
     lines = [
         f"speed-up: over {BASELINE}, the median of the ratios within {results.rounds} rounds; peak MB: of a process "
-        "that loads and hears one clip; load s: from its start to the first result, files in the disk cache; differs: edit "
-        f"distance of the {LEVEL} to those of {BASELINE}, which random weights exaggerate"
+        "that loads and hears one clip; load s: from its start to the first result, files in the disk cache; differs: "
+        f"edit distance of the {LEVEL} to those of {BASELINE}, which random weights exaggerate"
     ]
     for entry in results.entries:
         name, outcome = entry.contestant.name, entry.outcome

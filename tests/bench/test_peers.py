@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from qasr import reference
-from qasr.bench.peers import child, measure
+from qasr.bench.peers import child, make, measure
 from qasr.bench.peers.__main__ import clip
 from qasr.bench.peers.contestants import BASELINE, Contestant
 from qasr.bench.peers.engines import Spec, StockEngine
@@ -181,6 +181,17 @@ def test_groups_fit_into_memory(bench, monkeypatch):
     monkeypatch.setattr(measure, "available_bytes", lambda: 3 << 30)
     with pytest.raises(PeersError, match=r"torch-eager, ours together need 4\.3 GB more than this machine has free"):
         bench._groups(contestants)
+
+
+def test_artifacts_are_made_where_none_can_be_read(tmp_path, exported, monkeypatch):
+    """An artifact of this qasr is taken as it is; one of another qasr is made again, and what fails is a reason."""
+    monkeypatch.setattr(make, "_QEXPORT", "import sys; print('Working'); sys.exit('qexport: error: no room')")
+    shutil.copytree(exported("onnx-int8", "static").folder, tmp_path / "onnx-int8")
+    (tmp_path / "openvino-int8").mkdir()
+    (tmp_path / "openvino-int8" / "manifest.json").write_text('{"schema_version": 0}')
+    folders, failed = make.make_artifacts(tmp_path, "reference", QUIET)
+    assert folders == [tmp_path / "onnx-int8"]
+    assert failed == {"openvino-int8": "not exported: exit 1: qexport: error: no room"}
 
 
 def test_bad_input_is_one_line(tmp_path, toy):
