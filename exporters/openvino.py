@@ -6,16 +6,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 import openvino as ov
-from openvino import opset13 as op
 
 from ..artifacts import Precision
 from ..models import DeployableCTC
-from . import onnx
+from . import onnx, openvino_rewrites
 from .errors import ExportError
 from .targets import Target
 
@@ -37,8 +34,7 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
             converted = ov.Core().read_model(path)
         except RuntimeError as error:
             raise ExportError(f"OpenVINO could not read this model's ONNX graph ({_last_line(error)})") from error
-        gather_rows(converted)
-        weights_by_output(converted)
+        openvino_rewrites.apply(converted)
         _rename(converted)
         ov.save_model(converted, folder / MODEL_FILE, compress_to_fp16=target.storage == "float16")
     return Precision(
@@ -63,74 +59,12 @@ def integer_kernels(kernels: Mapping[str, int]) -> int:
     )
 
 
-def gather_rows(model: ov.Model) -> None:
-    """Take the relative-key bias by Gather instead of GatherElements, with one int32 index for all layers.
-
-    GatherElements is reference code in the CPU plugin; Gather over the same rows is vectorized, two to three times as
-    fast. The values are the same.
-    """
-    index: Any = None
-    for node in model.get_ordered_ops():
-        if node.get_type_name() != "GatherElements":
-            continue
-        scores = node.input_value(0)  # (B, heads, T, distances)
-        if index is None:
-            # (T, T) int64, before the exporter's Broadcast over batch and heads.
-            pairs = node.input_value(1).get_node()
-            while pairs.get_type_name() in {"Broadcast", "Convert"}:
-                pairs = pairs.input_value(0).get_node()
-            batch_heads_frames = op.gather(
-                op.shape_of(scores, "i32"), op.constant(np.array([0, 1, 2], np.int32)), op.constant(0)
-            )
-            frames = op.gather(batch_heads_frames, op.constant(np.array([2], np.int32)), op.constant(0))
-            index = op.broadcast(op.convert(pairs, "i32"), op.concat([batch_heads_frames, frames], 0))
-        picked = op.gather(scores, index, op.constant(3), 3)
-        for target in node.output(0).get_target_inputs():
-            target.replace_source_output(picked.output(0))
-    model.validate_nodes_and_infer_types()
-
-
-def weights_by_output(model: ov.Model) -> None:
-    """Store the 8-bit weights (out, in), as the CPU plugin takes them; it would transpose each at every load."""
-    for node in model.get_ordered_ops():
-        if node.get_type_name() != "MatMul" or node.get_attributes().get("transpose_b"):
-            continue
-        weight = _integer_weight(node)
-        if weight is None:
-            continue
-        integers, scale = weight
-        restored = op.multiply(
-            op.convert(op.constant(np.ascontiguousarray(integers.T)), "f32"), op.constant(scale.reshape(-1, 1))
-        )
-        product = op.matmul(node.input_value(0), restored, False, True)
-        product.set_friendly_name(node.get_friendly_name())
-        for target in node.output(0).get_target_inputs():
-            target.replace_source_output(product.output(0))
-    model.validate_nodes_and_infer_types()
-
-
 def _rename(model: ov.Model) -> None:
     """Name nodes by their place: OpenVINO counts through a whole process, so a second export would differ."""
     model.set_friendly_name("qasr")
     for place, node in enumerate(model.get_ordered_ops()):
         if node.get_type_name() not in {"Parameter", "Result"}:
             node.set_friendly_name(f"{node.get_type_name()}_{place}")
-
-
-def _integer_weight(matmul: ov.Node) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None:
-    """Integers (in, out) and scales (out,) of a MatMul whose second input ONNX's DequantizeLinear gave; else None."""
-    multiply = matmul.input_value(1).get_node()
-    if multiply.get_type_name() != "Multiply":
-        return None
-    convert, scale = (multiply.input_value(place).get_node() for place in (0, 1))
-    if scale.get_type_name() == "Reshape":
-        scale = scale.input_value(0).get_node()
-    if convert.get_type_name() != "Convert" or scale.get_type_name() != "Constant":
-        return None
-    integers = convert.input_value(0).get_node()
-    if integers.get_type_name() != "Constant" or integers.get_element_type() != ov.Type.i8:
-        return None
-    return integers.data, scale.data
 
 
 def _weight_bytes(path: Path) -> dict[str, int]:

@@ -63,7 +63,7 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
 
 def integer_kernels(kernels: Mapping[str, int]) -> int:
     """Calls of oneDNN's 8-bit linear operator."""
-    return sum(count for name, count in kernels.items() if name.startswith("onednn::qlinear"))
+    return kernels.get("onednn::qlinear_pointwise", 0)
 
 
 class _QuantizeDequantizeLinear(nn.Module):

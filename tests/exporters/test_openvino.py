@@ -10,10 +10,12 @@ from openvino import opset13 as op
 from qasr.artifacts import read
 from qasr.exporters import ExportError
 from qasr.exporters import openvino as exporter
+from qasr.exporters import openvino_rewrites as rewrites
 from qasr.exporters.pipeline import ExportOptions, export
 
 TARGETS = ["openvino-fp16", "openvino-bf16", "openvino-int8", "openvino-int8-weights"]
 LAYERS = 4 * 8
+GATES = 4  # each gated linear unit is one layer and two products
 
 
 @pytest.fixture(params=TARGETS)
@@ -43,7 +45,8 @@ def test_stored_types(artifact):
     else:
         assert precision.weight_bytes["i8"] > 3_300_000
         assert precision.weight_bytes["f32"] < 600_000
-        assert precision.quantized_layers == precision.integer_kernels == LAYERS
+        assert precision.quantized_layers == LAYERS
+        assert precision.integer_kernels == LAYERS + GATES
 
 
 def test_executed_precision(artifact):
@@ -55,9 +58,9 @@ def test_executed_precision(artifact):
         for kind in ("FullyConnected", "FullyConnectedCompressed")
     }
     if manifest.target == "openvino-int8":
-        assert sum(count for name, count in products.items() if name.lower().endswith("_i8")) == LAYERS
+        assert sum(count for name, count in products.items() if name.lower().endswith("_i8")) == LAYERS + GATES
     if manifest.target == "openvino-int8-weights":
-        assert by_kind["FullyConnectedCompressed"] == LAYERS
+        assert by_kind["FullyConnectedCompressed"] == LAYERS + GATES
     executed = manifest.execution["precision"]
     assert executed == ("fp32" if manifest.target == "openvino-fp16" else "bf16")
     suffix = {"fp32": "_f32", "bf16": "_bf16"}[executed]
@@ -98,10 +101,10 @@ def test_weights_lie_by_output(exported):
     model = ov.Core().read_model(exported("openvino-int8").path("openvino_model.xml"))
     weights = [node for node in model.get_ops() if node.get_type_name() == "Constant" and node.data.dtype == np.int8]
     shapes = [node.data.shape for node in weights if node.data.ndim == 2]
-    assert len(shapes) == LAYERS
+    assert len(shapes) == LAYERS + GATES
     assert shapes.count((4 * 192, 192)) == shapes.count((192, 4 * 192)) == 8
     products = [node for node in model.get_ops() if node.get_type_name() == "MatMul"]
-    assert sum(node.get_attributes()["transpose_b"] for node in products) == LAYERS
+    assert sum(node.get_attributes()["transpose_b"] for node in products) == LAYERS + GATES
 
 
 def compiled(model: ov.Model) -> ov.CompiledModel:
@@ -118,7 +121,7 @@ def test_gather_rows_is_exact():
         return ov.Model([op.gather_elements(scores, spread, 3)], [scores, index], "m")
 
     rewritten = model()
-    exporter.gather_rows(rewritten)
+    rewrites.gather_rows(rewritten)
     assert "GatherElements" not in {node.get_type_name() for node in rewritten.get_ops()}
     random = np.random.default_rng(0)
     scores, index = random.standard_normal((3, 2, 7, 5)).astype(np.float32), random.integers(0, 5, (7, 7))
@@ -138,12 +141,53 @@ def test_weights_by_output_is_exact():
         return ov.Model([op.matmul(values, restored, False, False)], [values], "m")
 
     rewritten = model()
-    exporter.weights_by_output(rewritten)
+    rewrites.weights_by_output(rewritten)
     stored = [node for node in rewritten.get_ops() if node.get_type_name() == "Constant" and node.data.dtype == np.int8]
     assert [node.data.shape for node in stored] == [(4, 6)]
     values = random.standard_normal((3, 6)).astype(np.float32)
     np.testing.assert_allclose(compiled(rewritten)([values])[0], values @ (integers * scale), rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(compiled(model())([values])[0], values @ (integers * scale), rtol=1e-5, atol=1e-4)
+
+
+def test_split_gates_is_exact():
+    random = np.random.default_rng(0)
+    integers, scale = random.integers(-127, 128, (8, 6)).astype(np.int8), 0.01 * random.random(8).astype(np.float32)
+    bias = random.standard_normal(8).astype(np.float32)
+
+    def model() -> ov.Model:
+        values = op.parameter([-1, -1, 6], np.float32, name="values")
+        weight = op.multiply(op.convert(op.constant(integers), "f32"), op.constant(scale.reshape(-1, 1)))
+        total = op.add(op.matmul(values, weight, False, True), op.constant(bias))
+        halves = op.split(total, op.constant(2), 2)
+        return ov.Model([op.multiply(halves.output(0), op.sigmoid(halves.output(1)))], [values], "m")
+
+    rewritten = model()
+    rewrites.split_gates(rewritten)
+    assert "Split" not in {node.get_type_name() for node in rewritten.get_ops()}
+    values = random.standard_normal((2, 5, 6)).astype(np.float32)
+    total = values @ (integers * scale[:, None]).T + bias
+    expected = total[..., :4] / (1 + np.exp(-total[..., 4:]))
+    np.testing.assert_allclose(compiled(model())([values])[0], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(compiled(rewritten)([values])[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_round_before_transpose_is_exact():
+    def model() -> ov.Model:
+        values = op.parameter([-1, 3, -1, 4], np.float32, name="values")
+        turned = op.transpose(values, op.constant(np.array([0, 2, 1, 3])))
+        flat = op.reshape(turned, op.constant(np.array([0, 0, 12])), True)
+        edges = [op.constant(np.float32(edge)) for edge in (-1.0, 1.55, 0.0, 255.0)]
+        integers = op.convert(op.fake_quantize(flat, *edges, 256), "u8")
+        restored = op.multiply(op.subtract(op.convert(integers, "f32"), op.constant(np.float32(100))), np.float32(0.01))
+        return ov.Model([restored], [values], "m")
+
+    rewritten = model()
+    rewrites.round_before_transpose(rewritten)
+    order = [node.get_type_name() for node in rewritten.get_ordered_ops()]
+    assert order.index("FakeQuantize") < order.index("Transpose")
+    values = np.random.default_rng(0).standard_normal((2, 3, 5, 4)).astype(np.float32)
+    # The last product rounds in its own way; the integers are the same.
+    np.testing.assert_allclose(compiled(rewritten)([values])[0], compiled(model())([values])[0], atol=1e-6)
 
 
 def test_int8_that_would_run_in_float_is_an_error(tmp_path, monkeypatch):
