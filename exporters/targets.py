@@ -71,6 +71,10 @@ class Target:
             return name
         if not self.methods:
             raise UnknownTargetError(f"{self.name} quantizes nothing, so it takes no method")
+        if any(name in target.methods for target in TARGETS.values()):
+            raise UnknownTargetError(
+                f"{self.name}: the engine cannot express what the method {name!r} makes; it takes {', '.join(self.methods)}"
+            )
         raise UnknownTargetError(f"{self.name} has no method {name!r}; it has {', '.join(self.methods)}")
 
     def exporter(self) -> Exporter:
