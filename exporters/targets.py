@@ -71,11 +71,12 @@ class Target:
             return name
         if not self.methods:
             raise UnknownTargetError(f"{self.name} quantizes nothing, so it takes no method")
+        there = ", ".join(self.methods)
         if any(name in target.methods for target in TARGETS.values()):
             raise UnknownTargetError(
-                f"{self.name}: the engine cannot express what the method {name!r} makes; it takes {', '.join(self.methods)}"
+                f"{self.name}: the engine cannot express what the method {name!r} makes; it takes {there}"
             )
-        raise UnknownTargetError(f"{self.name} has no method {name!r}; it has {', '.join(self.methods)}")
+        raise UnknownTargetError(f"{self.name} has no method {name!r}; it has {there}")
 
     def exporter(self) -> Exporter:
         """The engine's exporter; MissingExtraError where a library that it needs is not installed."""

@@ -40,9 +40,7 @@ def test_methods():
     assert find("onnx-fp32").method(None) is None
     with pytest.raises(UnknownTargetError, match="onnx-int8 has no method 'gptq'; it has static, dynamic"):
         find("onnx-int8").method("gptq")
-    with pytest.raises(
-        UnknownTargetError, match="openvino-int8: the engine cannot express what the method 'dynamic' makes"
-    ):
+    with pytest.raises(UnknownTargetError, match="openvino-int8: the engine cannot express what the method"):
         find("openvino-int8").method("dynamic")
     with pytest.raises(UnknownTargetError, match="onnx-fp32 quantizes nothing, so it takes no method"):
         find("onnx-fp32").method("static")
