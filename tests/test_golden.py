@@ -56,8 +56,8 @@ def test_phoneme_error_rate_of_fp32(exported, transcripts, voice, limit):
 
 @pytest.mark.parametrize(("target", "method"), TARGETS[1:], ids=NAMES[1:])
 def test_deltas_to_fp32(exported, transcripts, target, method):
-    """Within 0.2 points absolute, phonemes and the mean of all levels, on the whole evaluation set."""
+    """Within 0.3 points absolute, phonemes and the mean of all levels, on the whole evaluation set."""
     base = error_rates(transcripts("onnx-fp32", None), ROWS, exported("onnx-fp32"))
     rates = error_rates(transcripts(target, method), ROWS, exported(target, method))
-    assert abs(rates["phonemes"] - base["phonemes"]) <= 0.002
-    assert abs(sum(rates.values()) - sum(base.values())) / len(base) <= 0.002
+    assert abs(rates["phonemes"] - base["phonemes"]) <= 0.003
+    assert abs(sum(rates.values()) - sum(base.values())) / len(base) <= 0.003
