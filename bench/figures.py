@@ -1,0 +1,110 @@
+"""The figures of a row, from its raw samples. Formulas stand here once, for tables, plots and limits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+
+from .results import Query, Row, Speed
+
+
+def rtf(queries: Sequence[Query]) -> float:
+    """Real-time factor: Σ compute seconds / Σ audio seconds. Features and decoding are included, queueing is not."""
+    return sum(query.compute_seconds for query in queries) / sum(query.audio_seconds for query in queries)
+
+
+def rtfx(queries: Sequence[Query]) -> float:
+    """Inverse real-time factor: Σ audio seconds / Σ compute seconds."""
+    return 1.0 / rtf(queries)
+
+
+def shares(queries: Sequence[Query]) -> dict[str, float]:
+    """Features, inference and decoding apart, each in seconds per second of audio."""
+    audio = sum(query.audio_seconds for query in queries)
+    return {
+        "features": sum(query.features_seconds for query in queries) / audio,
+        "inference": sum(query.inference_seconds for query in queries) / audio,
+        "decoding": sum(query.decoding_seconds for query in queries) / audio,
+    }
+
+
+def latency(speed: Speed, percentile: float) -> float:
+    """Seconds below which ``percentile`` % of the queries were answered (nearest rank, as MLPerf's)."""
+    latencies = [query.latency_seconds for query in speed.queries]
+    return float(np.percentile(latencies, percentile, method="inverted_cdf"))
+
+
+def throughput(speed: Speed) -> float:
+    """Samples (clips) a second, over the wall time of all rounds."""
+    return sum(query.clips for query in speed.queries) / sum(speed.wall_seconds.values())
+
+
+def throughput_rtfx(speed: Speed) -> float:
+    """Seconds of audio a second, over the wall time of all rounds."""
+    return sum(query.audio_seconds for query in speed.queries) / sum(speed.wall_seconds.values())
+
+
+def sustained_rate(speed: Speed) -> float | None:
+    """Highest arrival rate, in queries a second, that held the latency bound: median over the rounds."""
+    best: dict[int, float] = defaultdict(float)
+    for trial in speed.trials:
+        best[trial.round] = max(best[trial.round], trial.rate_hz if trial.holds else 0.0)
+    return median(best.values()) if best else None
+
+
+def rounds(speed: Speed) -> dict[int, list[Query]]:
+    """The queries of each round."""
+    found: dict[int, list[Query]] = defaultdict(list)
+    for query in speed.queries:
+        found[query.round].append(query)
+    return dict(found)
+
+
+def relative_time(speed: Speed, baseline: Speed) -> float:
+    """Compute time over the baseline's for the same audio: median of the ratios within rounds."""
+    own, other = rounds(speed), rounds(baseline)
+    return median(rtf(own[number]) / rtf(other[number]) for number in own if number in other)
+
+
+def find(row: Row, like: Speed) -> Speed | None:
+    """The row's measurement of the same scenario, clip length, thread count and batch."""
+    return next((speed for speed in row.speeds if key(speed) == key(like)), None)
+
+
+def key(speed: Speed) -> tuple[str, float | None, int, int]:
+    """What makes two measurements comparable."""
+    return speed.scenario, speed.clip_seconds, speed.threads, speed.batch
+
+
+def main_speed(row: Row, scenario: str = "single-stream") -> Speed | None:
+    """The measurement shown first: of ``scenario``, else the row's first."""
+    return next((speed for speed in row.speeds if speed.scenario == scenario), next(iter(row.speeds), None))
+
+
+def warm_load_seconds(row: Row) -> float:
+    """Median, over the warm visits, from the start of the process to its first transcript."""
+    return median(visit.load_seconds for visit in row.visits if not visit.cold)
+
+
+def cold_load_seconds(row: Row) -> float | None:
+    """The same of the cold visits; None without any."""
+    cold = [visit.load_seconds for visit in row.visits if visit.cold]
+    return median(cold) if cold else None
+
+
+def peak_rss_bytes(row: Row) -> int:
+    """Median over the visits that measured speed (all, where none did)."""
+    return round(median([visit.peak_rss_bytes for visit in row.visits if visit.round] or _all_peaks(row)))
+
+
+def peak_device_bytes(row: Row) -> int | None:
+    """Largest use of GPU memory over all visits; None without a GPU."""
+    peaks = [visit.peak_device_bytes for visit in row.visits if visit.peak_device_bytes is not None]
+    return max(peaks) if peaks else None
+
+
+def _all_peaks(row: Row) -> list[int]:
+    return [visit.peak_rss_bytes for visit in row.visits]
