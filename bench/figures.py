@@ -8,6 +8,7 @@ from statistics import median
 
 import numpy as np
 
+from .options import Key
 from .results import Query, Row, Speed
 
 
@@ -74,9 +75,9 @@ def find(row: Row, like: Speed) -> Speed | None:
     return next((speed for speed in row.speeds if key(speed) == key(like)), None)
 
 
-def key(speed: Speed) -> tuple[str, float | None, int, int]:
+def key(speed: Speed) -> Key:
     """What makes two measurements comparable."""
-    return speed.scenario, speed.clip_seconds, speed.threads, speed.batch
+    return Key(speed.scenario, speed.clip_seconds, speed.threads, speed.batch)
 
 
 def main_speed(row: Row, scenario: str = "single-stream") -> Speed | None:

@@ -15,11 +15,7 @@ from .errors import ReportError
 REPORT_VERSION = 1
 
 
-class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What all parts of a report are."""
-
-
-class Interval(Struct):
+class Interval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An estimate with its 95 % confidence interval."""
 
     value: float
@@ -32,7 +28,7 @@ class Interval(Struct):
         return self.low <= 0.0 <= self.high
 
 
-class Gpu(Struct):
+class Gpu(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A CUDA device, as NVML describes it."""
 
     name: str
@@ -40,7 +36,7 @@ class Gpu(Struct):
     memory_bytes: int
 
 
-class Environment(Struct):
+class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the measurements were made."""
 
     processor: str
@@ -64,7 +60,7 @@ class Environment(Struct):
     """Share of all cores' time in which nothing else ran, sampled while no child was measured; 1 is a quiet machine."""
 
 
-class Settings(Struct):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was asked for."""
 
     scenarios: list[str]
@@ -83,7 +79,7 @@ class Settings(Struct):
     seed: int
 
 
-class Data(Struct):
+class Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The labelled recordings."""
 
     name: str
@@ -96,7 +92,7 @@ class Data(Struct):
     """Those that are labelled."""
 
 
-class Visit(Struct):
+class Visit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One life of a child process: started, loaded, measured, ended."""
 
     round: int
@@ -130,7 +126,7 @@ class Visit(Struct):
         )
 
 
-class Query(Struct):
+class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One query of a scenario: one or several clips, from samples in memory to transcripts."""
 
     round: int
@@ -149,7 +145,7 @@ class Query(Struct):
         return self.features_seconds + self.inference_seconds + self.decoding_seconds
 
 
-class Trial(Struct):
+class Trial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One arrival rate of the scenario server."""
 
     round: int
@@ -162,7 +158,7 @@ class Trial(Struct):
     """Within the bound, the queue not growing."""
 
 
-class Speed(Struct):
+class Speed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A scenario at one clip length, thread count and batch."""
 
     scenario: str
@@ -178,7 +174,7 @@ class Speed(Struct):
     """Of the process, up to the end of this scenario; the largest of the rounds."""
 
 
-class LevelErrors(Struct):
+class LevelErrors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Edit distances of one level (or of ``words`` and ``characters``), per recording, in the order of the data."""
 
     edits: list[int]
@@ -191,7 +187,7 @@ class LevelErrors(Struct):
         return sum(self.edits) / max(sum(self.lengths), 1)
 
 
-class Worst(Struct):
+class Worst(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recording that was transcribed badly; the three token lists are aligned, with "" for a gap."""
 
     recording: str
@@ -203,7 +199,7 @@ class Worst(Struct):
     candidate: list[str]
 
 
-class Accuracy(Struct):
+class Accuracy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Transcripts against labels, and against the baseline."""
 
     levels: dict[str, LevelErrors]
@@ -236,7 +232,7 @@ class Accuracy(Struct):
         return sum(level.rate for level in self.levels.values()) / len(self.levels)
 
 
-class Row(Struct):
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One artifact."""
 
     name: str
@@ -248,6 +244,8 @@ class Row(Struct):
     source: str
     parameters: int
     size_bytes: int
+    weight_bytes: dict[str, int] = {}
+    """Stored bytes of the weights by dtype."""
     failure: str | None = None
     """Why it has no figures; what was measured before the failure is dropped."""
     visits: list[Visit] = []
@@ -255,7 +253,7 @@ class Row(Struct):
     accuracy: Accuracy | None = None
 
 
-class Report(Struct):
+class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of ``report.json``."""
 
     report_version: int = REPORT_VERSION

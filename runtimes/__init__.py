@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .engine import CACHE, ENGINES, PRECISIONS, Engine, EngineOptions, obstacle
+from .engine import CACHE, ENGINES, PRECISIONS, Engine, EngineOptions, available_cores, check, load_engine, obstacle
 from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, UnknownLevelError
 from .model import Model, load
+from .stopwatch import Stopwatch
 from .transcript import Group, LevelResult, Segment, Token, Transcript, select
 
 __all__ = [
@@ -21,10 +22,14 @@ __all__ = [
     "OptionError",
     "RuntimeLoadError",
     "Segment",
+    "Stopwatch",
     "Token",
     "Transcript",
     "UnknownLevelError",
+    "available_cores",
+    "check",
     "load",
+    "load_engine",
     "obstacle",
     "select",
 ]

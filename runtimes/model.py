@@ -31,6 +31,7 @@ from ..errors import QasrError
 from .decoding import Frames, reduce_logits
 from .engine import CACHE, Engine, EngineOptions, Floats, check, load_engine
 from .stitching import Stitcher
+from .stopwatch import Stopwatch
 from .transcript import Transcript, transcribe_frames
 
 Source = Path | str | Floats
@@ -65,6 +66,7 @@ class Model:
         self.artifact = artifact
         self.manifest = artifact.manifest
         self.levels = list(self.manifest.levels)
+        self.stopwatch = Stopwatch()
         self._engine = engine
         self._streams = streams
         self._settings = FeatureSettings.from_json(self.manifest.features)
@@ -181,27 +183,39 @@ class Model:
                 yield from self._run([clip])
             return
         for clip, part in zip(clips, frames, strict=True):
-            yield clip.place, self._transcript(part, clip.recording)
+            with self.stopwatch.running("decoding"):
+                transcript = self._transcript(part, clip.recording)
+            yield clip.place, transcript
 
     def _transcribe(self, recording: _Recording) -> Transcript:
         stitcher = Stitcher()
         for window in self._windows(recording):
             stitcher.add(self._infer([window.features])[0], self._output_place(window.start))
-        return self._transcript(stitcher.join(), recording)
+        with self.stopwatch.running("decoding"):
+            return self._transcript(stitcher.join(), recording)
 
     def _windows(self, recording: _Recording) -> Generator[Window]:
         try:
-            yield from windows(recording.blocks, self._settings, self._window_seconds, self._overlap_seconds)
+            parts = windows(recording.blocks, self._settings, self._window_seconds, self._overlap_seconds)
+            while True:
+                with self.stopwatch.running("features"):
+                    window = next(parts, None)
+                if window is None:
+                    return
+                yield window
         except AudioError as error:
             raise error if str(error).startswith(recording.name) else AudioError(f"{recording.name}: {error}") from None
 
     def _infer(self, features: list[Floats]) -> list[Frames]:
-        padded, lengths = batch(features, self._settings)
-        logits = self._engine.infer(padded, lengths)
-        return [
-            reduce_logits(logits, clip, self._output_length(int(length)), self.manifest.levels)
-            for clip, length in enumerate(lengths)
-        ]
+        with self.stopwatch.running("features"):
+            padded, lengths = batch(features, self._settings)
+        with self.stopwatch.running("inference"):
+            logits = self._engine.infer(padded, lengths)
+        with self.stopwatch.running("decoding"):
+            return [
+                reduce_logits(logits, clip, self._output_length(int(length)), self.manifest.levels)
+                for clip, length in enumerate(lengths)
+            ]
 
     def _output_length(self, frames: int) -> int:
         for kernel, stride, padding in self.manifest.subsampling:

@@ -23,6 +23,9 @@ Product = Callable[[], Any]
 
 FRAMES_PER_SECOND = 50
 
+_FASTEST = "onednn"
+ALL_LAYERS = f"torch {_FASTEST}, all layers"
+
 _SECONDS_EACH = 0.06
 _SCALE, _ZERO_POINT = 0.02, 128
 
@@ -37,13 +40,29 @@ def shapes_of(checkpoint: Path, seconds: Sequence[float]) -> list[Shape]:
     return found
 
 
-class Floor:
-    """Products of all shapes by all libraries that are installed."""
+def layers_of(checkpoint: Path, seconds: float) -> list[Shape]:
+    """Every product of a stock checkpoint's conformer layers, in order, for a clip of ``seconds``."""
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    rows, hidden, intermediate = round(FRAMES_PER_SECOND * seconds), config["hidden_size"], config["intermediate_size"]
+    feed_forward = [(rows, hidden, intermediate), (rows, intermediate, hidden)]
+    attention = [(rows, hidden, 3 * hidden), (rows, hidden, hidden)]
+    convolution = [(rows, hidden, 2 * hidden), (rows, hidden, hidden)]
+    return int(config["num_hidden_layers"]) * [*feed_forward, *attention, *convolution, *feed_forward]
 
-    def __init__(self, wanted: list[Shape], threads: int) -> None:
+
+class Floor:
+    """Products of all shapes by all libraries that are installed; and a whole model's, one after the other.
+
+    In a loop over one product its weights stay in the caches, which those of a model do not: ``layers`` is what the
+    fastest library makes of a model's own sequence of shapes, each with weights of its own.
+    """
+
+    def __init__(self, wanted: list[Shape], layers: list[Shape], threads: int) -> None:
         self.missing: dict[str, str] = {}
         """Library to the reason why it does not take part."""
         self._products: dict[tuple[str, Shape], Product] = {}
+        self._layers: list[Product] = []
+        self._operations = sum(2.0 * rows * inner * columns for rows, inner, columns in layers)
         rng = np.random.default_rng(0)
         for shape in wanted:
             rows, inner, columns = shape
@@ -57,6 +76,12 @@ class Floor:
                         self._products[f"{name} {kind}", shape] = product
                 except Exception as error:  # each library has exceptions of its own
                     self.missing[name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        if "torch" not in self.missing:
+            lefts: dict[tuple[int, int], NDArray[np.uint8]] = {}
+            for rows, inner, columns in layers:
+                left = lefts.setdefault((rows, inner), rng.integers(0, 256, (rows, inner), np.uint8))
+                right = rng.integers(-127, 128, (inner, columns), np.int8)
+                self._layers += [product for kind, product in _torch(left, right, threads) if kind == _FASTEST]
 
     def rates(self) -> dict[str, float]:
         """Best rate of each library and shape in integer operations a second (a multiply-add is two)."""
@@ -64,6 +89,11 @@ class Floor:
         for (name, shape), product in self._products.items():
             rows, inner, columns = shape
             found[f"{name} {rows}x{inner}x{columns}"] = 2.0 * rows * inner * columns / _shortest(product)
+        if self._layers:
+            started = time.perf_counter()
+            for product in self._layers:
+                product()
+            found[ALL_LAYERS] = self._operations / (time.perf_counter() - started)
         return found
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from .contestants import BASELINE
 from .engines import LEVEL
+from .floor import ALL_LAYERS
 from .results import Entry, Results
 
 _SPINNING = 0.1
@@ -94,6 +95,8 @@ def floor_lines(results: Results) -> list[str]:
     times = ", ".join(f"{results.floor_seconds(clip):.3f} s for {clip} s" for clip in results.clips)
     by_library: dict[str, float] = {}
     for product, value in rates.items():
+        if product == ALL_LAYERS:
+            continue
         by_library.setdefault(product.rpartition(" ")[0], value)
     others = ", ".join(f"{name} {value / 1e12:.2f}" for name, value in by_library.items())
     lines = [
@@ -101,6 +104,12 @@ def floor_lines(results: Results) -> list[str]:
         f"{times}",
         f"best TOP/s by library: {others}",
     ]
+    alone = results.layers_seconds()
+    if alone is not None:
+        lines.append(
+            f"its own products alone: those of all layers, one after the other, each with weights of its own "
+            f"({ALL_LAYERS}): {rates[ALL_LAYERS] / 1e12:.2f} TOP/s, {alone:.3f} s for {results.clips[0]} s"
+        )
     return lines + [f"not in the floor: {name} ({reason})" for name, reason in results.floor_missing.items()]
 
 

@@ -7,7 +7,7 @@ from statistics import median
 import msgspec
 
 from .contestants import BASELINE, Contestant
-from .floor import FRAMES_PER_SECOND
+from .floor import ALL_LAYERS, FRAMES_PER_SECOND
 
 FLOOR = "floor"
 
@@ -115,8 +115,14 @@ class Results(msgspec.Struct, frozen=True):
 
     def floor_seconds(self, clip: str) -> float | None:
         """Time in which the best product rate goes through all parameters for every frame of a clip."""
-        best = max(self.floor_rates().values(), default=None)
-        return None if best is None else 2.0 * self.parameters * FRAMES_PER_SECOND * float(clip) / best
+        return self._at(max(self.floor_rates().values(), default=None), clip)
+
+    def layers_seconds(self) -> float | None:
+        """The same at the rate of a whole model's products, for the first clip; None where that was not measured."""
+        return self._at(self.floor_rates().get(ALL_LAYERS), self.clips[0])
+
+    def _at(self, rate: float | None, clip: str) -> float | None:
+        return None if rate is None else 2.0 * self.parameters * FRAMES_PER_SECOND * float(clip) / rate
 
     def ratios(self) -> list[Ratio]:
         """The fastest INT8 artifact at each clip against the baseline, the best INT8 peers and the floor."""
@@ -133,6 +139,10 @@ class Results(msgspec.Struct, frozen=True):
             if floor is not None:
                 slower = self.seconds(name, clip) / floor
                 found.append(Ratio(f"times the time, {clip} s clip", name, "the int8 floor", slower))
+            layers = self.layers_seconds()
+            if layers is not None and clip == self.clips[0]:
+                slower = self.seconds(name, clip) / layers
+                found.append(Ratio(f"times the time, {clip} s clip", name, "its own products alone", slower))
         return found + self._memory_ratios()
 
     def _memory_ratios(self) -> list[Ratio]:

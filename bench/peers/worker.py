@@ -70,10 +70,11 @@ def _contestant(spec: Spec) -> Callable[[str], Answer]:
 
 
 def _floor(spec: Spec) -> Callable[[str], Answer]:
-    from .floor import Floor, shapes_of
+    from .floor import Floor, layers_of, shapes_of
 
     seconds = [np.load(path).size / SAMPLE_RATE for path in spec.clips.values()]
-    floor = Floor(shapes_of(Path(spec.stock), seconds), spec.threads)
+    stock = Path(spec.stock)
+    floor = Floor(shapes_of(stock, seconds), layers_of(stock, seconds[0]), spec.threads)
     return lambda _: Answer(rates=floor.rates(), missing=floor.missing, peak_bytes=_peak_bytes())
 
 

@@ -1,0 +1,49 @@
+"""Peak memory of this process, and keeping files out of the page cache."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def peak_rss_bytes() -> int:
+    """Largest resident set of this process so far.
+
+    On Linux from /proc, because ``getrusage`` there can report the parent's, from before the exec.
+    """
+    if sys.platform.startswith("linux"):
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def evict(files: Iterable[Path]) -> bool:
+    """Drop the files from the page cache; whether they are really out of it."""
+    cold = [_evict(file) for file in files]
+    return all(cold)
+
+
+def _evict(path: Path) -> bool:
+    if not hasattr(os, "posix_fadvise") or not hasattr(os, "RWF_NOWAIT"):
+        return False
+    with path.open("rb") as file:
+        os.fsync(file.fileno())  # dirty pages cannot be dropped
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return not _cached(file.fileno(), path.stat().st_size)
+
+
+def _cached(descriptor: int, size: int) -> bool:
+    """Whether the first or the last byte could be read without waiting for the disk."""
+    for place in {0, max(size - 1, 0)}:
+        try:
+            if os.preadv(descriptor, [bytearray(1)], place, os.RWF_NOWAIT):
+                return True
+        except BlockingIOError:
+            continue
+        except OSError:
+            return True  # this file system cannot tell, and so nothing is claimed
+    return False

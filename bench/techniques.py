@@ -1,0 +1,124 @@
+"""The list of techniques that a checkpoint can be deployed with, each beside the artifact that shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from .figures import main_speed, relative_time
+from .results import Report, Row
+
+Maker = tuple[str, str | None]
+"""Target and method of an artifact."""
+
+
+@dataclass(frozen=True)
+class Technique:
+    """A line of the list. ``speed``, ``size`` and ``cost`` are the words that the literature leads one to expect."""
+
+    name: str
+    tool: str
+    weights: str
+    activations: str
+    speed: str
+    """Gain in speed over fp32."""
+    size: str
+    """Reduction of size."""
+    cost: str
+    """Loss of accuracy."""
+    makers: tuple[Maker, ...] = ()
+    """Artifacts that show it, the one to build first; none where qasr cannot make one yet."""
+
+
+FLOAT: Maker = ("onnx-fp32", None)
+"""What gains are counted from."""
+
+_DYNAMIC = ("INT8", "INT8, ranges at run time", "Medium", "High", "Low")
+_STATIC = ("INT8", "INT8, ranges calibrated", "High", "High", "Low")
+
+TECHNIQUES = (
+    Technique("Dynamic PTQ", "PyTorch", *_DYNAMIC, (("torchscript-fbgemm", "dynamic"),)),
+    Technique("Dynamic PTQ", "ONNX Runtime", *_DYNAMIC, (("onnx-int8", "dynamic"),)),
+    Technique("Static PTQ", "PyTorch", *_STATIC, (("torchscript-fbgemm", "static"),)),
+    Technique("Static PTQ", "ONNX Runtime", *_STATIC, (("onnx-int8", "static"),)),
+    Technique("Static PTQ", "OpenVINO", *_STATIC, (("openvino-int8", "static"),)),
+    Technique("Static PTQ", "Intel Neural Compressor", *_STATIC, (("torch-inc-int8", "inc"),)),
+    Technique("SmoothQuant", "ONNX Runtime", *_STATIC, (("onnx-int8", "smoothquant"),)),
+    Technique(
+        "Weight-only INT8", "OpenVINO", "INT8", "float", "Low", "High", "Low", (("openvino-int8-weights", "rtn"),)
+    ),
+    Technique("Weight-only", "bitsandbytes", "INT8, NF4", "float", "Low", "High", "Low"),
+    Technique("Weight-only", "Optimum (quanto)", "INT8, INT4", "float", "Low", "High", "Low"),
+    Technique("QAT, full", "PyTorch", "INT8", "INT8, trained", "High", "High", "Low"),
+    Technique("QAT, partial", "PyTorch", "INT8", "INT8, trained", "High", "High", "Low"),
+    Technique("GPTQ", "weight-only", "INT4", "float", "Low", "High", "Medium"),
+    Technique("AWQ", "weight-only", "INT4", "float", "Low", "High", "Medium"),
+    Technique("INT2", "own kernels", "INT2", "float", "Low", "High", "High"),
+    Technique("Half precision", "OpenVINO", "FP16", "BF16", "Medium", "Medium", "Low", (("openvino-bf16", None),)),
+    Technique("Mixed precision", "sensitivity", "FP16, INT8", "FP16, INT8", "Medium", "Medium", "Low"),
+    Technique(
+        "CPU: AVX512-VNNI", "OpenVINO", *_STATIC, (("openvino-int8", "static"), ("openvino-int8", "smoothquant"))
+    ),
+    Technique("CPU: FBGEMM", "PyTorch", *_STATIC, (("torchscript-fbgemm", "static"),)),
+    Technique("CPU: QNNPACK, NEON", "PyTorch", *_STATIC, (("torchscript-qnnpack", "static"),)),
+    Technique("GPU: FP16", "TensorRT", "FP16", "FP16", "High", "Medium", "Low"),
+    Technique("GPU: INT8", "TensorRT", *_STATIC),
+    Technique("GPU: FP8", "TensorRT", "FP8", "FP8", "High", "High", "Low"),
+)
+
+
+def makers() -> list[Maker]:
+    """One artifact for each technique that has one, each once, after the float one."""
+    return list(dict.fromkeys([FLOAT, *(technique.makers[0] for technique in TECHNIQUES if technique.makers)]))
+
+
+def row_of(technique: Technique, report: Report) -> Row | None:
+    """The first row that shows the technique and did not fail; else one that failed; else None."""
+    rows = [row for maker in technique.makers for row in report.rows if (row.target, row.method) == maker]
+    return next((row for row in rows if row.failure is None), rows[0] if rows else None)
+
+
+def technique_table(report: Report) -> Table:
+    """The list: what was used, and each expected word beside what was measured against the baseline."""
+    table = Table(
+        "used",
+        "technique",
+        "with",
+        "artifact",
+        "weights",
+        "activations",
+        "speed gain",
+        "size",
+        "accuracy cost",
+        box=None,
+    )
+    baseline = report.row(report.baseline)
+    for technique in TECHNIQUES:
+        row = row_of(technique, report)
+        expected = (technique.speed, technique.size, technique.cost)
+        measured = _measured(row, baseline) if row and row.failure is None else ("", "", "")
+        table.add_row(
+            "✓" if row and row.failure is None else "",
+            technique.name,
+            technique.tool,
+            _artifact(technique, row),
+            technique.weights,
+            technique.activations,
+            *(f"{figure} {word}".strip() for word, figure in zip(expected, measured, strict=True)),
+        )
+    return table
+
+
+def _artifact(technique: Technique, row: Row | None) -> str:
+    if row is None:
+        return "not measured" if technique.makers else "missing"
+    return row.name if row.failure is None else f"failed: {row.failure}"
+
+
+def _measured(row: Row, baseline: Row) -> tuple[str, str, str]:
+    speed, other = main_speed(row), main_speed(baseline)
+    gain = f"{1 / relative_time(speed, other):.2f} x" if speed and other else ""
+    size = f"{baseline.size_bytes / row.size_bytes:.1f} x"
+    delta = row.accuracy.first_delta if row.accuracy else None
+    return gain, size, f"{100 * delta.value:+.2f}" if delta else "+0.00"

@@ -1,0 +1,374 @@
+"""``qbench``: artifacts in, a table and a report out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ..errors import MissingExtraError, QasrError
+from ..version import __version__
+from .common import FAILED, OK, main, verbosity
+
+if TYPE_CHECKING:
+    from ..bench.data import EvaluationSet
+    from ..bench.results import Report
+
+EPILOG = """\b
+Examples:
+  qbench out/*
+  qbench out/* --data eval.jsonl --report report/
+  qbench out/* --baseline out/onnx-fp32 --scenario single-stream,offline,server
+  qbench out/* --durations 5,10,15,30 --threads 1,2 --batch 1,4,8
+  qbench out/* --recommend --max-rss 1GB --max-per-delta 0.1
+  qbench out/* --from-verses 1:1-7,112:1-4 --audio-dir recordings/
+  qbench compare before/report.json after/report.json
+  qbench show report/report.json --recommend --max-size 100MB
+  qbench techniques reference -o techniques/
+
+\b
+`qbench ARTIFACT...` measures; `qbench COMMAND --help` describes the other commands. An artifact in a folder that is
+called like a command: `qbench measure compare/`.
+Exit codes: 0 all done, 1 an artifact failed (the others are measured), 2 wrong usage.
+"""
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+_Function = Callable[..., Any]
+
+
+class _Group(click.Group):
+    """What is no command is an argument of ``measure``."""
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            args = ["measure", *args]
+        return super().resolve_command(context, args)
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        # Options may come first: `qbench --from-verses 1:1 --audio-dir recordings/ out/`.
+        if args and args[0].startswith("-") and args[0] not in ("-h", "--help", "--version"):
+            args = ["measure", *args]
+        return super().parse_args(context, args)
+
+
+@click.group("qbench", cls=_Group, epilog=EPILOG, context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="qbench")
+def command() -> None:
+    """Measure artifacts as they would be used: load time, RTF, memory, error rates, throughput."""
+
+
+class _List(click.ParamType[tuple[Any, ...]]):
+    """Values with commas."""
+
+    def __init__(self, kind: Callable[[str], Any], name: str) -> None:
+        self.kind, self.name = kind, name
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[Any, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self.kind(part.strip()) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not {self.name} with commas between", param, context)
+
+
+def _bytes(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    from ..bench.recommend import parse_bytes
+
+    try:
+        return None if value is None else parse_bytes(value)
+    except (QasrError, ValueError) as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _points(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """Percentage points, as a share."""
+    try:
+        return None if value is None else float(value.rstrip("% ")) / 100
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no number of percentage points") from None
+
+
+def _together(options: list[_Function]) -> Callable[[_Function], _Function]:
+    def decorate(function: _Function) -> _Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+_DATA = _together(
+    [
+        click.option(
+            "--data",
+            metavar="SET",
+            help="Labelled recordings: JSON lines, a folder with a .txt for each, a Hugging Face dataset (folder or "
+            "id).  [default: the bundled evaluation set]",
+        ),
+        click.option("--from-verses", metavar="VERSES", help="Label recordings by verse numbers, as 1:1-7,112:1-4."),
+        click.option("--audio-dir", type=click.Path(path_type=Path), help="Where the recordings of the verses lie."),
+        click.option("--limit", type=click.IntRange(1), help="Use so many recordings, evenly spread over the lengths."),
+    ]
+)
+_HOW = _together(
+    [
+        click.option(
+            "--scenario",
+            "scenarios",
+            type=_List(str, "names"),
+            default="single-stream,offline",
+            show_default=True,
+            metavar="NAMES",
+            help="single-stream, multi-stream, offline, server, as MLPerf means them.",
+        ),
+        click.option(
+            "--durations",
+            type=_List(float, "seconds"),
+            metavar="SECONDS",
+            help="Measure speed on clips of these lengths.  [default: the recordings as they are]",
+        ),
+        click.option(
+            "--threads",
+            type=_List(int, "numbers"),
+            metavar="NUMBERS",
+            help="Threads to compute with.  [default: all cores]",
+        ),
+        click.option(
+            "--batch",
+            "batches",
+            type=_List(int, "numbers"),
+            default="8",
+            show_default=True,
+            metavar="NUMBERS",
+            help="Clips together in the engine, in every scenario but single-stream.",
+        ),
+        click.option(
+            "--device", default="cpu", show_default=True, help="cpu, cuda (ONNX Runtime), gpu or npu (OpenVINO)."
+        ),
+        click.option(
+            "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Fresh processes for each."
+        ),
+        click.option("--min-seconds", type=click.FloatRange(0), default=1.0, show_default=True),
+        click.option("--min-queries", type=click.IntRange(1), default=32, show_default=True),
+        click.option(
+            "--latency-bound",
+            type=click.FloatRange(0, min_open=True),
+            default=1.0,
+            show_default=True,
+            help="Seconds that 99 % of the queries may take in the scenario server.",
+        ),
+        click.option(
+            "--rate",
+            type=click.FloatRange(0, min_open=True),
+            help="Arrivals a second in the scenario server.  [default: search for the highest that holds the bound]",
+        ),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            default=120.0,
+            show_default=True,
+            help="Seconds without a sign of life after which an artifact counts as hanging.",
+        ),
+        click.option("--seed", type=int, default=0, show_default=True),
+    ]
+)
+_REPORT = click.option(
+    "--report", type=click.Path(path_type=Path, file_okay=False), help="Write report.html, .json and .csv here."
+)
+_LIMITS = _together(
+    [
+        click.option("--recommend", is_flag=True, help="Say which artifact is the fastest within the limits."),
+        click.option("--max-rss", callback=_bytes, metavar="SIZE", help="Peak memory, as 1GB or 800MiB."),
+        click.option("--max-size", callback=_bytes, metavar="SIZE", help="Size on disk."),
+        click.option(
+            "--max-per-delta",
+            callback=_points,
+            metavar="POINTS",
+            help="Error rate of the first level over the baseline's.",
+        ),
+        click.option("--max-load", type=click.FloatRange(0, min_open=True), metavar="SECONDS"),
+        click.option("--max-rtf", type=click.FloatRange(0, min_open=True)),
+    ]
+)
+
+
+@command.command("measure", context_settings=_CONTEXT, epilog=EPILOG)
+@click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--baseline", type=click.Path(path_type=Path), help="Compare with it.  [default: the first in fp32]")
+@_DATA
+@_HOW
+@_LIMITS
+@_REPORT
+@verbosity
+def measure(
+    artifacts: tuple[Path, ...], baseline: Path | None, report: Path | None, console: Console, **given: Any
+) -> int:
+    """Measure ARTIFACTS, each in fresh processes, and print a table."""
+    result = _run(artifacts, baseline, given, console)
+    _present(result, report, given, console)
+    return FAILED if any(row.failure for row in result.rows) else OK
+
+
+@command.command("show", context_settings=_CONTEXT)
+@click.argument("stored", type=click.Path(path_type=Path, dir_okay=False), metavar="REPORT.JSON")
+@_LIMITS
+@_REPORT
+@verbosity
+def show(stored: Path, report: Path | None, console: Console, **given: Any) -> None:
+    """Print a stored report again, or write it as a page."""
+    _need_library()
+    from ..bench.results import read_report
+
+    _present(read_report(stored), report, given, console)
+
+
+@command.command("compare", context_settings=_CONTEXT)
+@click.argument("before", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("after", type=click.Path(path_type=Path, dir_okay=False))
+@verbosity
+def compare(before: Path, after: Path, console: Console) -> None:
+    """Say what got better or worse from report BEFORE to report AFTER, and whether it is more than noise."""
+    _need_library()
+    from ..bench.compare import compare as differences
+    from ..bench.compare import render
+    from ..bench.results import read_report
+
+    _output().print(render(differences(read_report(before), read_report(after))))
+
+
+@command.command("techniques", context_settings=_CONTEXT)
+@click.argument("model", default="reference")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of artifacts: those there are taken, those missing are exported to it.",
+)
+@click.option("--no-export", is_flag=True, help="Take only what is there.")
+@click.option("--calibration", type=click.Path(path_type=Path), help="As for qexport.")
+@_DATA
+@_HOW
+@_REPORT
+@verbosity
+def techniques(
+    model: str,
+    output: Path,
+    no_export: bool,
+    calibration: Path | None,
+    report: Path | None,
+    console: Console,
+    **given: Any,
+) -> int:
+    """Run one artifact of MODEL for each quantization technique, and print the list with what was measured."""
+    _need_library()
+    from ..bench.techniques import technique_table
+    from .artifacts_of_techniques import collect
+
+    artifacts, failures = collect(model, output, calibration, build=not no_export, console=console)
+    result = _run(tuple(artifacts), artifacts[0], given, console)
+    _present(result, report, given, console)
+    _output().print(technique_table(result))
+    for line in failures:
+        click.echo(f"qbench: {line}", err=True)
+    return FAILED if failures or any(row.failure for row in result.rows) else OK
+
+
+def _run(artifacts: tuple[Path, ...], baseline: Path | None, given: dict[str, Any], console: Console) -> Report:
+    _need_library()
+    from ..bench.options import Options
+    from ..bench.run import Benchmark
+    from ..runtimes import available_cores
+
+    options = Options(
+        scenarios=given["scenarios"],
+        durations=given["durations"] or (None,),
+        threads=given["threads"] or (available_cores(),),
+        batches=given["batches"],
+        rounds=given["rounds"],
+        min_seconds=given["min_seconds"],
+        min_queries=given["min_queries"],
+        timeout_seconds=given["timeout"],
+        device=given["device"],
+        latency_bound_seconds=given["latency_bound"],
+        rate_hz=given["rate"],
+        seed=given["seed"],
+    )
+    with TemporaryDirectory(prefix="qbench-data-") as scratch, _bar(console) as bar:
+        task = bar.add_task("reading the data", total=None)
+
+        def progress(now: str, visits: int) -> None:
+            # Called before a visit: what came before it is done.
+            first = bar.tasks[0].total is None
+            bar.update(task, description=now, total=visits, advance=0 if first else 1)
+
+        benchmark = Benchmark(artifacts, _data(given, Path(scratch)), options, baseline=baseline, progress=progress)
+        return benchmark.run(["qbench", *sys.argv[1:]])
+
+
+def _data(given: dict[str, Any], scratch: Path) -> EvaluationSet:
+    from ..bench.data import load_data
+    from ..bench.verses import from_verses
+
+    verses, folder = given["from_verses"], given["audio_dir"]
+    if (verses is None) != (folder is None):
+        raise click.UsageError("--from-verses and --audio-dir go together")
+    if verses is not None and given["data"] is not None:
+        raise click.UsageError("the labels come from --data or from --from-verses, not from both")
+    data = load_data(given["data"], scratch) if verses is None else from_verses(verses, folder)
+    return data if given["limit"] is None else data.limited(given["limit"])
+
+
+def _present(report: Report, folder: Path | None, given: dict[str, Any], console: Console) -> None:
+    from ..bench.recommend import Limits, recommend
+    from ..bench.recommend import render as render_recommendation
+    from ..bench.report import print_report, write_report
+
+    output = _output()
+    print_report(report, output)
+    limits = Limits(
+        max_rss_bytes=given.get("max_rss"),
+        max_size_bytes=given.get("max_size"),
+        max_delta=given.get("max_per_delta"),
+        max_load_seconds=given.get("max_load"),
+        max_rtf=given.get("max_rtf"),
+    )
+    if given.get("recommend") or limits != Limits():
+        output.print(render_recommendation(recommend(report, limits)))
+    if folder is not None:
+        for path in write_report(report, folder):
+            console.print(f"wrote {path}")
+
+
+def _output() -> Console:
+    """Stdout, wide enough for the tables where it is no terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 160)
+
+
+def _bar(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=console.quiet or not console.is_terminal)
+
+
+def _need_library() -> None:
+    """Raise MissingExtraError where the extra ``bench`` is not installed."""
+    from importlib.util import find_spec
+
+    for library in ("jiwer", "psutil", "plotly", "scipy"):
+        if find_spec(library) is None:
+            raise MissingExtraError(library, "bench")
+
+
+def run() -> None:
+    """Entry point of ``qbench``."""
+    main(command)

@@ -1,0 +1,111 @@
+"""The command: measure, show, compare, techniques; and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from qasr.bench.results import read_report
+from qasr.cli.qbench import command
+
+FAST = ["--rounds", "1", "--min-seconds", "0", "--min-queries", "1", "--threads", "1"]
+
+
+@pytest.fixture
+def data(tmp_path, make_tones):
+    rows = []
+    for number, text in enumerate(("abc", "cab", "b")):
+        soundfile.write(tmp_path / f"{number}.wav", make_tones(text), 16_000)
+        rows.append({"audio": f"{number}.wav", "letters": text})
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(tmp_path / "data.jsonl")
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def test_help_names_the_commands():
+    result = invoke("--help")
+    assert result.exit_code == 0
+    for name in ("measure", "show", "compare", "techniques"):
+        assert name in result.output
+
+
+def test_measure_report_show_compare(toy, data, tmp_path):
+    other = shutil.copytree(toy.folder, tmp_path / "other")
+    result = invoke(toy.folder, other, "--data", data, *FAST, "--report", tmp_path / "report", "--recommend", "-q")
+    assert result.exit_code == 0, result.output
+    assert "toy" in result.output
+    assert "other" in result.output
+    report = read_report(tmp_path / "report" / "report.json")
+    assert [row.name for row in report.rows] == ["toy", "other"]
+    assert (tmp_path / "report" / "report.html").stat().st_size > 100_000
+    assert (tmp_path / "report" / "report.csv").read_text().count("\n") >= 3
+    shown = invoke("show", tmp_path / "report" / "report.json", "--max-size", "1GB")
+    assert shown.exit_code == 0
+    assert "other" in shown.output
+    compared = invoke("compare", tmp_path / "report" / "report.json", tmp_path / "report" / "report.json")
+    assert compared.exit_code == 0
+    assert "no difference beyond noise" in compared.output.lower()
+
+
+def test_options_may_come_first(toy, data):
+    result = invoke("--data", data, *FAST, toy.folder)
+    assert result.exit_code == 0, result.output
+
+
+def test_a_failed_row_is_exit_code_1(toy, data, tmp_path):
+    broken = shutil.copytree(toy.folder, tmp_path / "broken")
+    model = broken / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"!")
+    result = invoke(toy.folder, broken, "--data", data, *FAST)
+    assert result.exit_code == 1
+    assert "model.onnx" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--threads", "two"], "'two' is not numbers with commas between"),
+        (["--from-verses", "1:1"], "--from-verses and --audio-dir go together"),
+        (["--max-rss", "lots"], "lots"),
+        (["--max-per-delta", "little"], "'little' is no number of percentage points"),
+    ],
+)
+def test_wrong_usage(toy, arguments, message):
+    result = invoke(toy.folder, *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_nothing_given():
+    result = invoke("measure")
+    assert result.exit_code == 2
+    assert "Missing argument" in result.output
+
+
+def test_techniques_of_what_is_there(exported, tmp_path):
+    """Two artifacts of the bundled model are taken, none is built; what is not there is named."""
+    folder = tmp_path / "techniques"
+    folder.mkdir()
+    for target, method in (("onnx-fp32", None), ("onnx-int8", "dynamic")):
+        artifact = exported(target, method)
+        shutil.copytree(artifact.folder, folder / artifact.folder.name)
+    result = invoke("techniques", "reference", "-o", folder, "--no-export", "--limit", "6", *FAST, "-q")
+    assert result.exit_code == 0, result.output
+    (line,) = (line for line in result.output.splitlines() if line.startswith("✓"))
+    assert "Dynamic PTQ" in line
+    assert "ONNX Runtime" in line
+    assert "missing" in result.output
+
+
+def test_techniques_without_a_float_one(tmp_path):
+    from qasr.errors import QasrError
+
+    with pytest.raises(QasrError, match="nothing to compare with: no onnx-fp32 in"):
+        invoke("techniques", "-o", tmp_path, "--no-export")
