@@ -66,8 +66,13 @@ def rounds(speed: Speed) -> dict[int, list[Query]]:
 
 def relative_time(speed: Speed, baseline: Speed) -> float:
     """Compute time over the baseline's for the same audio: median of the ratios within rounds."""
+    return median(relative_times(speed, baseline))
+
+
+def relative_times(speed: Speed, baseline: Speed) -> list[float]:
+    """The ratio within each round that both were measured in."""
     own, other = rounds(speed), rounds(baseline)
-    return median(rtf(own[number]) / rtf(other[number]) for number in own if number in other)
+    return [rtf(own[number]) / rtf(other[number]) for number in own if number in other]
 
 
 def find(row: Row, like: Speed) -> Speed | None:
@@ -86,12 +91,13 @@ def main_speed(row: Row, scenario: str = "single-stream") -> Speed | None:
 
 
 def warm_load_seconds(row: Row) -> float:
-    """Median, over the warm visits, from the start of the process to its first transcript."""
-    return median(visit.load_seconds for visit in row.visits if not visit.cold)
+    """Median over the rounds, from the start of the process to its first transcript; nan without a round."""
+    warm = [visit.load_seconds for visit in row.visits if visit.round]
+    return median(warm) if warm else float("nan")
 
 
 def cold_load_seconds(row: Row) -> float | None:
-    """The same of the cold visits; None without any."""
+    """The same with nothing in the caches; None where the files could not be dropped from the page cache."""
     cold = [visit.load_seconds for visit in row.visits if visit.cold]
     return median(cold) if cold else None
 

@@ -1,0 +1,191 @@
+"""Transcripts against labels, and against the baseline's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ..artifacts import LevelVocabulary
+from .alignment import align_three, edits
+from .data import TEXT, EvaluationSet, Recording
+from .errors import DataError
+from .results import Accuracy, LevelErrors, Worst
+from .statistics import bootstrap_delta
+
+Tokens = dict[str, list[str]]
+"""A transcript: level to tokens."""
+
+Vocabularies = Mapping[str, LevelVocabulary]
+
+_WORST = 10
+# Shares above which transcripts are garbage: of errors against labels; and, where the baseline's are that too (random
+# weights), of differences from the baseline, which a rounding step multiplies.
+_GARBAGE, _RANDOM = 0.5, 0.9
+
+
+def measure_accuracy(transcripts: Sequence[Tokens], data: EvaluationSet, vocabularies: Vocabularies) -> Accuracy:
+    """Edits of every level that all recordings label, and of words and characters where the first level writes words.
+
+    Labels called ``text`` serve the first level where no recording labels it by name. Raises DataError where no level
+    is labelled, or a label has a symbol that its vocabulary lacks.
+    """
+    found: dict[str, LevelErrors] = {}
+    for level in vocabularies:
+        expected = references(data, level, vocabularies)
+        if expected is not None:
+            found[level] = _errors([tokens[level] for tokens in transcripts], expected)
+    if not found:
+        labelled = sorted({level for recording in data.recordings for level in recording.labels})
+        raise DataError(
+            f"{data.name}: not every recording is labelled in any of the artifact's levels "
+            f"({', '.join(vocabularies)}); there are labels of {', '.join(labelled)}"
+        )
+    accuracy = Accuracy(levels=found)
+    first = next(iter(vocabularies))
+    if vocabularies[first].word_delimiter is None or first not in found:
+        return accuracy
+    said = ["".join(tokens[first]) for tokens in transcripts]
+    meant = ["".join(tokens) for tokens in references(data, first, vocabularies) or []]
+    return msgspec.structs.replace(
+        accuracy,
+        words=_errors([text.split() for text in said], [text.split() for text in meant]),
+        characters=_errors([list(" ".join(text.split())) for text in said], [list(text) for text in meant]),
+    )
+
+
+def compare_accuracy(
+    accuracy: Accuracy,
+    transcripts: Sequence[Tokens],
+    baseline: Accuracy,
+    baseline_transcripts: Sequence[Tokens],
+    data: EvaluationSet,
+    vocabularies: Vocabularies,
+    *,
+    seed: int,
+) -> Accuracy:
+    """The same with deltas, disagreement, and the recordings that lose most against the baseline."""
+    first = next(iter(accuracy.levels))
+    said, meant = ([tokens[first] for tokens in heard] for heard in (transcripts, baseline_transcripts))
+    own, other = list(accuracy.levels.values()), list(baseline.levels.values())
+    return msgspec.structs.replace(
+        accuracy,
+        first_delta=bootstrap_delta(own[:1], other[:1], seed),
+        mean_delta=bootstrap_delta(own, other, seed),
+        word_delta=_delta(accuracy.words, baseline.words, seed),
+        character_delta=_delta(accuracy.characters, baseline.characters, seed),
+        disagreement=sum(edits(said, meant)) / max(sum(map(len, meant)), 1),
+        worst=_worst(accuracy, transcripts, baseline, baseline_transcripts, data, vocabularies),
+    )
+
+
+def compare_logits(
+    found: Sequence[Mapping[str, NDArray[Any]]], expected: Sequence[Mapping[str, NDArray[Any]]]
+) -> tuple[float, float]:
+    """Share of frames and levels whose best token is the same, and the relative error of all logits (T, V)."""
+    same = frames = 0
+    difference = size = 0.0
+    for own, other in zip(found, expected, strict=True):
+        for level, logits in own.items():
+            same += int((logits.argmax(-1) == other[level].argmax(-1)).sum())
+            frames += len(logits)
+            difference += float(np.square(logits.astype(np.float64) - other[level]).sum())
+            size += float(np.square(other[level].astype(np.float64)).sum())
+    return same / frames, (difference / size) ** 0.5
+
+
+def garbage(
+    accuracy: Accuracy,
+    transcripts: Sequence[Tokens],
+    baseline: Accuracy | None,
+    disagreement: float | None,
+    limit: float = _GARBAGE,
+) -> str | None:
+    """Why the transcripts are no transcripts, or None. ``baseline`` is None for the baseline itself."""
+    first = next(iter(accuracy.levels))
+    if not any(tokens[first] for tokens in transcripts):
+        return "every transcript is empty"
+    if baseline is None:
+        return None
+    if baseline.first.rate <= limit < accuracy.first.rate:
+        return (
+            f"garbage: its {first} error rate is {100 * accuracy.first.rate:.0f} %, "
+            f"the baseline's {100 * baseline.first.rate:.1f} %"
+        )
+    if baseline.first.rate > limit and disagreement is not None and disagreement > _RANDOM:
+        return f"garbage: {100 * disagreement:.0f} % of its {first} are not the baseline's"
+    return None
+
+
+def references(data: EvaluationSet, level: str, vocabularies: Vocabularies) -> list[list[str]] | None:
+    """Every recording's label of ``level`` as tokens; None where one has none. Raises DataError."""
+    key = level
+    named = any(level in recording.labels for recording in data.recordings)
+    if not named and level == next(iter(vocabularies)):
+        key = TEXT
+    if not all(key in recording.labels for recording in data.recordings):
+        return None
+    return [_tokens(recording, key, level, vocabularies[level]) for recording in data.recordings]
+
+
+def _tokens(recording: Recording, key: str, level: str, vocabulary: LevelVocabulary) -> list[str]:
+    """A label as tokens, the longest that fits first; a blank between words is the delimiter's text."""
+    tokens: list[str] = []
+    special = {vocabulary.tokens[index] for index in vocabulary.specials}
+    longest_first = sorted(set(vocabulary.tokens) - special - {""}, key=len, reverse=True)
+    if vocabulary.word_delimiter is not None:
+        longest_first = [" ", *(token for token in longest_first if token != vocabulary.word_delimiter)]
+    text = recording.labels[key] if vocabulary.word_delimiter is None else " ".join(recording.labels[key].split())
+    while text:
+        token = next((token for token in longest_first if text.startswith(token)), None)
+        if token is None:
+            raise DataError(
+                f"{recording.name}: the label of {level} has {text[0]!r} (at {text[:12]!r}), "
+                "which the checkpoint's vocabulary lacks"
+            )
+        tokens.append(token)
+        text = text[len(token) :]
+    return tokens
+
+
+def _errors(found: Sequence[Sequence[str]], expected: Sequence[Sequence[str]]) -> LevelErrors:
+    return LevelErrors(edits=edits(found, expected), lengths=[len(label) for label in expected])
+
+
+def _delta(own: LevelErrors | None, other: LevelErrors | None, seed: int) -> Any:
+    return None if own is None or other is None else bootstrap_delta([own], [other], seed)
+
+
+def _worst(
+    accuracy: Accuracy,
+    transcripts: Sequence[Tokens],
+    baseline: Accuracy,
+    baseline_transcripts: Sequence[Tokens],
+    data: EvaluationSet,
+    vocabularies: Vocabularies,
+) -> list[Worst]:
+    """Recordings whose first level has errors: those that lose most against the baseline, then those with most."""
+    first = next(iter(accuracy.levels))
+    labels = references(data, first, vocabularies) or []
+    counts, others = accuracy.first.edits, baseline.first.edits
+    order = sorted(range(len(counts)), key=lambda place: (others[place] - counts[place], -counts[place], place))
+    found = []
+    for place in [place for place in order if counts[place]][:_WORST]:
+        reference, other, own = align_three(
+            labels[place], baseline_transcripts[place][first], transcripts[place][first]
+        )
+        found.append(
+            Worst(
+                recording=data.recordings[place].name,
+                level=first,
+                edits=counts[place],
+                baseline_edits=others[place],
+                reference=reference,
+                baseline=other,
+                candidate=own,
+            )
+        )
+    return found

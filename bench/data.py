@@ -1,0 +1,149 @@
+"""Labelled recordings to measure with: JSON lines, a folder, or a Hugging Face dataset."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from .. import reference
+from ..audio import AUDIO_SUFFIXES, AudioError, duration
+from .errors import DataError
+
+TEXT = "text"
+"""The level of checkpoints that write words, and the key of their labels."""
+
+# Keys of a row that are no levels.
+_AUDIO, _LEVELS = "audio", "levels"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Audio and what is said in it."""
+
+    name: str
+    audio: Path
+    seconds: float
+    labels: dict[str, str]
+    """Level to text."""
+    text: str | None = None
+    """In words, where the data say so."""
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Recordings with a name, and a hash over their audio and labels."""
+
+    name: str
+    sha256: str
+    recordings: tuple[Recording, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of all recordings together."""
+        return sum(recording.seconds for recording in self.recordings)
+
+    def limited(self, count: int) -> EvaluationSet:
+        """``count`` recordings, evenly spread over the lengths; the set itself where it has no more."""
+        if count >= len(self.recordings):
+            return self
+        ranked = sorted(self.recordings, key=lambda recording: (recording.seconds, recording.name))
+        chosen = [ranked[place * len(ranked) // count] for place in range(count)]
+        return evaluation_set(f"{self.name}, {count} of {len(self.recordings)}", chosen)
+
+
+def evaluation_set(name: str, recordings: Sequence[Recording]) -> EvaluationSet:
+    """A set of recordings, in the order of their names. Raises DataError where names repeat or there are none."""
+    if not recordings:
+        raise DataError(f"{name}: holds no recordings")
+    names = [recording.name for recording in recordings]
+    twice = sorted({entry for entry in names if names.count(entry) > 1})
+    if twice:
+        raise DataError(f"{name}: {', '.join(twice[:3])}: given more than once")
+    ordered = sorted(recordings, key=lambda recording: recording.name)
+    digest = hashlib.sha256()
+    for recording in ordered:
+        digest.update(hashlib.sha256(recording.audio.read_bytes()).digest())
+        digest.update(json.dumps([recording.labels, recording.text], sort_keys=True).encode())
+    return EvaluationSet(name, digest.hexdigest(), tuple(ordered))
+
+
+def load_data(source: str | Path | None, scratch: Path) -> EvaluationSet:
+    """The set that ``source`` means: None for the bundled one, JSON lines, a folder, a dataset's folder or Hub id.
+
+    ``scratch`` takes audio that a dataset holds inside. Raises DataError, or MissingExtraError where ``datasets`` is
+    needed and not installed.
+    """
+    if source is None:
+        return evaluation_set("bundled", list(_json_lines(reference.EVALUATION)))
+    path = Path(source)
+    if path.is_file():
+        return evaluation_set(path.name, list(_json_lines(path)))
+    if path.is_dir() and not any((path / name).exists() for name in ("dataset_info.json", "dataset_dict.json")):
+        return evaluation_set(path.name, list(_folder(path)))
+    if not path.is_dir() and (path.suffix or str(source).count("/") != 1 or str(source).startswith((".", "/"))):
+        raise DataError(f"{source}: no such file or folder")
+    if find_spec("datasets") is None:
+        raise DataError(f"{source}: a Hugging Face dataset; type: pip install datasets")
+    from .hub_data import dataset_rows
+
+    return evaluation_set(
+        str(source), [_recording(place, row, scratch) for place, row in dataset_rows(str(source), scratch)]
+    )
+
+
+def _json_lines(path: Path) -> Iterator[Recording]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        place = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{place}: not JSON ({error.msg})") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{place}: not an object with an 'audio' key")
+        yield _recording(place, row, path.parent)
+
+
+def _folder(path: Path) -> Iterator[Recording]:
+    """Audio files with a text of the same name beside them."""
+    for audio in sorted(path.rglob("*")):
+        if audio.suffix.lower() not in AUDIO_SUFFIXES or not audio.is_file():
+            continue
+        label = audio.with_suffix(".txt")
+        if not label.is_file():
+            raise DataError(f"{audio}: no {label.name} beside it")
+        text = " ".join(label.read_text(encoding="utf-8").split())
+        # A folder does not say which level its texts are of: they serve the first, see ``accuracy``.
+        yield _recording(str(label), {_AUDIO: str(audio.relative_to(path)), TEXT: text}, path)
+
+
+def _recording(place: str, row: Mapping[str, Any], folder: Path) -> Recording:
+    name = row.get(_AUDIO)
+    if not isinstance(name, str):
+        raise DataError(f"{place}: no 'audio' with the path of a recording")
+    levels = row.get(_LEVELS) or {}
+    if not isinstance(levels, dict):
+        raise DataError(f"{place}: 'levels' is no object of level and text")
+    others = {key: value for key, value in row.items() if key not in (_AUDIO, _LEVELS) and isinstance(value, str)}
+    labels = others | levels
+    wrong = [level for level, text in labels.items() if not isinstance(text, str)]
+    if wrong:
+        raise DataError(f"{place}: the label {wrong[0]!r} is no text")
+    if not labels:
+        raise DataError(f"{place}: no label ('phonemes', 'text', or 'levels')")
+    audio = folder / name
+    try:
+        seconds = duration(audio)
+    except AudioError as error:
+        raise DataError(f"{place}: {error}") from None
+    return Recording(name, audio, seconds, labels, labels.get(TEXT))

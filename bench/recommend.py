@@ -1,0 +1,132 @@
+"""The artifact to take within limits: the fastest that meets them all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from . import figures
+from .errors import BenchError
+from .results import Report, Row
+
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """None means no limit."""
+
+    max_rss_bytes: int | None = None
+    max_size_bytes: int | None = None
+    max_delta: float | None = None
+    """Of the first level's error rate against the baseline, as a share; its value counts, not its interval."""
+    max_load_seconds: float | None = None
+    """From the start of a process to its first transcript, warm."""
+    max_rtf: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What speaks for and against one artifact."""
+
+    row: Row
+    rtf: float
+    broken: tuple[str, ...]
+    """A line for each limit that it breaks."""
+    excess: float
+    """Sum over the broken limits of how far beyond it is, relative to the limit."""
+    caution: str | None = None
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """``chosen`` is None where nothing meets the limits; then ``nearest`` comes closest."""
+
+    chosen: Verdict | None
+    nearest: Verdict | None
+    others: tuple[Verdict, ...]
+    """Those that meet the limits, fastest first, then those that do not."""
+
+
+def recommend(report: Report, limits: Limits) -> Recommendation:
+    """The fastest of the rows that meet all limits. Raises BenchError where every row failed."""
+    verdicts = [_verdict(row, limits) for row in report.rows if row.failure is None and row.speeds]
+    if not verdicts:
+        raise BenchError("nothing to recommend: every artifact failed")
+    fits = sorted((verdict for verdict in verdicts if not verdict.broken), key=lambda verdict: verdict.rtf)
+    breaks = sorted((verdict for verdict in verdicts if verdict.broken), key=lambda verdict: verdict.excess)
+    if fits:
+        return Recommendation(fits[0], None, (*fits[1:], *breaks))
+    return Recommendation(None, breaks[0], tuple(breaks[1:]))
+
+
+def render(recommendation: Recommendation) -> Group:
+    """The choice in a sentence, and why not the others."""
+    chosen, nearest = recommendation.chosen, recommendation.nearest
+    if chosen is not None:
+        lead = f"Recommended: {chosen.row.name}, the fastest within the limits ({_said(chosen)})."
+        caution = f" {chosen.caution}" if chosen.caution else ""
+        headline = Text(lead + caution, style="bold")
+    else:
+        assert nearest is not None
+        headline = Text(
+            f"Nothing meets the limits. Nearest: {nearest.row.name} ({'; '.join(nearest.broken)}).", style="bold"
+        )
+    table = Table("artifact", "figures", "why not", box=None)
+    for verdict in recommendation.others:
+        table.add_row(verdict.row.name, _said(verdict), "; ".join(verdict.broken) or "slower")
+    return Group(headline, table)
+
+
+def parse_bytes(text: str) -> int:
+    """``1GB``, ``1.5 GiB`` or ``800MB`` in bytes. Raises BenchError."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?i?B)\s*", text, re.IGNORECASE)
+    if found is None or found[2].upper() not in _UNITS:
+        raise BenchError(f"{text!r} is no size; write it as 800MB, 1GB or 1GiB")
+    return round(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def _verdict(row: Row, limits: Limits) -> Verdict:
+    speed = figures.main_speed(row)
+    assert speed is not None
+    rtf = figures.rtf(speed.queries)
+    broken = list(_broken(row, rtf, limits))
+    caution = None
+    delta = row.accuracy.first_delta if row.accuracy else None
+    if limits.max_delta is not None and delta is not None and delta.value <= limits.max_delta < delta.high:
+        caution = (
+            f"Its error rate's delta is {100 * delta.value:+.2f} points, "
+            f"but the interval of this data reaches {100 * delta.high:+.2f}."
+        )
+    return Verdict(row, rtf, tuple(line for line, _ in broken), sum(excess for _, excess in broken), caution)
+
+
+def _broken(row: Row, rtf: float, limits: Limits) -> Iterator[tuple[str, float]]:
+    """A line and an excess for each limit that the row breaks."""
+    delta = row.accuracy.first_delta.value if row.accuracy and row.accuracy.first_delta else 0.0
+    load = figures.warm_load_seconds(row)
+    rss = figures.peak_rss_bytes(row)
+    checks = (
+        (rss, limits.max_rss_bytes, f"peak memory {rss / 1e6:.0f} MB"),
+        (row.size_bytes, limits.max_size_bytes, f"size {row.size_bytes / 1e6:.1f} MB"),
+        (delta, limits.max_delta, f"error rate {100 * delta:+.2f} points"),
+        (load, limits.max_load_seconds, f"loads in {load:.2f} s"),
+        (rtf, limits.max_rtf, f"RTF {rtf:.4f}"),
+    )
+    for value, limit, line in checks:
+        if limit is not None and value > limit:
+            yield line, (value - limit) / max(abs(limit), 1e-4)
+
+
+def _said(verdict: Verdict) -> str:
+    row = verdict.row
+    delta = row.accuracy.first_delta if row.accuracy else None
+    return (
+        f"RTF {verdict.rtf:.4f}, {row.size_bytes / 1e6:.1f} MB, peak {figures.peak_rss_bytes(row) / 1e6:.0f} MB, "
+        f"error rate {f'{100 * delta.value:+.2f} points' if delta else 'the baseline'}"
+    )

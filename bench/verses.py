@@ -1,0 +1,93 @@
+"""Labels from verse numbers: a recitation of a verse needs no transcript, quran-transcript knows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..audio import AUDIO_SUFFIXES, AudioError, duration
+from ..errors import MissingExtraError
+from .data import EvaluationSet, Recording, evaluation_set
+from .errors import DataError
+
+Verse = tuple[int, int]
+"""Sura and aya, both from 1."""
+
+_PART = re.compile(r"(\d+)(?::(\d+)(?:-(\d+))?)?")
+# A sura and an aya of three digits each without anything between, or parted by one sign: 001001, 1_1, 1:1, 001-001.
+_NAME = re.compile(r"(\d{3})(\d{3})|0*(\d{1,3})[_:.\- ]0*(\d{1,3})")
+
+
+def from_verses(verses: str, folder: Path) -> EvaluationSet:
+    """Recordings in ``folder`` of the verses named, as ``1:1-7,112``, one each, labelled in all levels.
+
+    Raises DataError for verses that there are not, and with all verses that have no recording, or several.
+    """
+    wanted = parse_verses(verses)
+    there: dict[Verse, list[Path]] = {}
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
+        found = _NAME.fullmatch(path.stem)
+        if found and path.suffix.lower() in AUDIO_SUFFIXES and path.is_file():
+            sura, aya = found[1] or found[3], found[2] or found[4]
+            there.setdefault((int(sura), int(aya)), []).append(path)
+    missing = [verse for verse in wanted if verse not in there]
+    if missing:
+        raise DataError(f"{folder}: no recording of {_listed(missing)} (looked for names as 001001.mp3 or 1_1.wav)")
+    several = [verse for verse in wanted if len(there[verse]) > 1]
+    if several:
+        raise DataError(f"{folder}: more than one recording of {_listed(several)}")
+    return evaluation_set(f"verses {verses}", [_recording(verse, there[verse][0]) for verse in wanted])
+
+
+def parse_verses(text: str) -> list[Verse]:
+    """Verses in the order named, each once: ``1:5``, ``1:1-7``, or a whole sura as ``112``. Raises DataError."""
+    counts = _ayat_counts()
+    found: dict[Verse, None] = {}
+    for part in text.split(","):
+        match = _PART.fullmatch(part.strip())
+        if match is None:
+            raise DataError(f"{part.strip()!r} names no verses; write them as 1:5, 1:1-7 or 112")
+        sura = int(match[1])
+        if sura not in counts:
+            raise DataError(f"there is no sura {sura}; they go from 1 to {max(counts)}")
+        first = int(match[2] or 1)
+        last = int(match[3] or match[2] or counts[sura])
+        if not 1 <= first <= last <= counts[sura]:
+            raise DataError(f"{part.strip()}: sura {sura} has the verses 1 to {counts[sura]}")
+        found |= {(sura, aya): None for aya in range(first, last + 1)}
+    return list(found)
+
+
+def _recording(verse: Verse, path: Path) -> Recording:
+    from ..reference.make.labels import phonetize
+
+    labels = phonetize(_uthmani(verse))
+    if labels is None:
+        raise DataError(f"quran-transcript cannot phonetize {verse[0]}:{verse[1]}")
+    try:
+        seconds = duration(path)
+    except AudioError as error:
+        raise DataError(str(error)) from None
+    name = f"{verse[0]:03d}:{verse[1]:03d} {path.name}"
+    return Recording(name, path, seconds, {"phonemes": labels.phonemes, **labels.texts()})
+
+
+def _uthmani(verse: Verse) -> str:
+    from quran_transcript import Aya
+
+    return str(Aya(*verse).get().uthmani)
+
+
+def _ayat_counts() -> dict[int, int]:
+    """Sura to its number of verses."""
+    try:
+        from quran_transcript import Aya
+    except ImportError:
+        raise MissingExtraError("quran-transcript", "verses") from None
+    return {sura: int(Aya(sura, 1).get().num_ayat_in_sura) for sura in range(1, 115)}
+
+
+def _listed(verses: list[Verse]) -> str:
+    shown: Iterator[str] = (f"{sura}:{aya}" for sura, aya in verses[:10])
+    return ", ".join(shown) + (f" and {len(verses) - 10} more" if len(verses) > 10 else "")
