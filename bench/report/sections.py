@@ -203,7 +203,7 @@ def _case(case: Worst) -> str:
     lines = []
     for who, tokens in (("label", case.reference), ("baseline", case.baseline), ("artifact", case.candidate)):
         cells = "".join(
-            f"<td{'' if token == due else ' class=wrong'}>{escape(token) or '–'}</td>"
+            f"<td{'' if token == due else ' class=wrong'}>{escape(token) or '&minus;'}</td>"
             for token, due in zip(tokens, case.reference, strict=True)
         )
         lines.append(f'<tr><th dir="ltr">{who}</th>{cells}</tr>')

@@ -12,7 +12,7 @@ import soundfile
 
 ODD_WORKER = (sys.executable, str(Path(__file__).with_name("odd_worker.py")))
 
-TEXTS = ("abc", "cab", "aab", "b", "bca")
+TEXTS = ("abc", "cab", "abcab", "bacbca", "bca")
 
 
 @pytest.fixture

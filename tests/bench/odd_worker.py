@@ -35,7 +35,7 @@ class OddEngine:
             # Every letter becomes its neighbour; the blank stays.
             logits = logits | {"letters": logits["letters"][..., [0, 3, 1, 2]]}
         elif self.kind == "mute":
-            logits = {level: np.where(np.arange(value.shape[-1]) == 0, 9.0, value) for level, value in logits.items()}
+            logits = {level: np.where(np.arange(value.shape[-1]) == 0, 99.0, value) for level, value in logits.items()}
         elif self.kind == "dies" and self.calls == 3:
             os.kill(os.getpid(), signal.SIGSEGV)
         elif self.kind == "exits" and self.calls == 3:

@@ -70,7 +70,7 @@ def report():
 def lines(report):
     console = Console(file=StringIO(), width=220)
     console.print(technique_table(report))
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+    return [line.strip() for line in console.file.getvalue().splitlines()]
 
 
 def test_what_was_measured_is_ticked(report):

@@ -1,0 +1,95 @@
+"""The fastest within limits, and what speaks against the others."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from qasr.bench.errors import BenchError
+from qasr.bench.recommend import Limits, parse_bytes, recommend, render
+
+from .samples import accuracy, report, row, visits
+
+
+@pytest.fixture
+def measured():
+    """RTF: base 0.05, quick 0.01, small 0.02, gone none."""
+    return report(
+        [
+            row("base"),
+            row("quick", (0.02,) * 3, accuracy=accuracy([4, 4], 0.02), size_bytes=8_000_000),
+            row("small", (0.04,) * 3, accuracy=accuracy([1, 1], 0.001), size_bytes=2_000_000,
+                visits=visits([2.0] * 3, [900_000_000] * 3)),
+            row("gone", failure="dies", speeds=[], visits=[], accuracy=None),
+        ]
+    )  # fmt: skip
+
+
+def names(recommendation):
+    return [verdict.row.name for verdict in recommendation.others]
+
+
+def test_without_limits_the_fastest(measured):
+    found = recommend(measured, Limits())
+    assert found.chosen.row.name == "quick"
+    assert found.chosen.rtf == pytest.approx(0.01)
+    assert names(found) == ["small", "base"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "chosen", "broken"),
+    [
+        (Limits(max_delta=0.01), "small", {"quick": ("error rate +2.00 points",)}),
+        (Limits(max_rss_bytes=500_000_000), "quick", {"small": ("peak memory 900 MB",)}),
+        (Limits(max_size_bytes=5_000_000), "small", {"base": ("size 10.0 MB",), "quick": ("size 8.0 MB",)}),
+        (Limits(max_load_seconds=1.5, max_delta=0.01), "base", {"small": ("loads in 2.00 s",)}),
+        (Limits(max_rtf=0.015), "quick", {"base": ("RTF 0.0500",), "small": ("RTF 0.0200",)}),
+    ],
+)
+def test_limits(measured, limits, chosen, broken):
+    found = recommend(measured, limits)
+    assert found.chosen.row.name == chosen
+    reasons = {verdict.row.name: verdict.broken for verdict in found.others if verdict.broken}
+    assert reasons.items() >= broken.items()
+
+
+def test_nothing_meets_the_limits(measured):
+    """``small`` is 0.1 over its limit of size, relatively; ``quick`` 3, ``base`` 4."""
+    found = recommend(measured, Limits(max_size_bytes=1_900_000))
+    assert found.chosen is None
+    assert found.nearest.row.name == "small"
+    assert names(found) == ["quick", "base"]
+    console = Console(file=StringIO(), width=200)
+    console.print(render(found))
+    assert console.file.getvalue().startswith("Nothing meets the limits. Nearest: small (size 2.0 MB).")
+
+
+def test_an_interval_beyond_the_limit_is_said(measured):
+    """+0.1 points within a limit of 0.2, but the interval reaches 0.3."""
+    found = recommend(measured, Limits(max_delta=0.002))
+    assert found.chosen.row.name == "small"
+    assert found.chosen.caution == "Its error rate's delta is +0.10 points, but the interval of this data reaches +0.30."
+    console = Console(file=StringIO(), width=200)
+    console.print(render(found))
+    assert "Recommended: small" in console.file.getvalue()
+    assert "error rate +2.00 points" in console.file.getvalue()
+
+
+def test_everything_failed():
+    with pytest.raises(BenchError, match="every artifact failed"):
+        recommend(report([row("a", failure="x", speeds=[], visits=[], accuracy=None)]), Limits())
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("1GB", 10**9), ("1.5 GiB", 3 * 2**29), ("800mb", 8 * 10**8), ("10kB", 10_000), ("5B", 5)]
+)
+def test_sizes(text, count):
+    assert parse_bytes(text) == count
+
+
+@pytest.mark.parametrize("text", ["1", "GB", "-1GB", "1 TB", "one GB"])
+def test_no_sizes(text):
+    with pytest.raises(BenchError, match="is no size; write it as 800MB"):
+        parse_bytes(text)
