@@ -21,7 +21,7 @@ from .statistics import bootstrap_delta
 
 Verdict = Literal["better", "worse", "same"]
 
-SIGNIFICANCE = 0.05
+SIGNIFICANCE = 0.01
 """Chance of one false alarm in a whole comparison."""
 
 # Relative changes that nobody would act on, however certain.
@@ -110,11 +110,14 @@ def _timed(before: Report, after: Report, pairs: Sequence[tuple[Row, Row]]) -> l
     for kind in dict.fromkeys(sample.kind for sample in samples):
         alike = [sample for sample in samples if sample.kind == kind]
         groups = [np.array(values) for sample in alike for values in (sample.before, sample.after)]
-        freedom = sum(len(values) - 1 for values in groups)
+        degrees = sum(len(values) - 1 for values in groups)
         scatter = sum(float(np.square(values - values.mean()).sum()) for values in groups)
         for sample in alike:
             difference = fmean(sample.after) - fmean(sample.before)
-            error = math.sqrt(scatter / max(freedom, 1) * (1 / len(sample.before) + 1 / len(sample.after)))
+            error = math.sqrt(scatter / max(degrees, 1) * (1 / len(sample.before) + 1 / len(sample.after)))
+            # The baseline's scatter is in all ratios, so that pooling adds less certainty than it adds samples: the
+            # degrees of freedom are those of one artifact.
+            freedom = len(sample.before) + len(sample.after) - 2
             chance = 2 * float(stats.t.sf(abs(difference) / error, freedom)) if error else float(difference == 0)
             changes.append(
                 Change(
@@ -142,10 +145,10 @@ def _samples(before: Report, after: Report, one: Row, other: Row) -> Iterator[_S
             ]
             if all(times):
                 logs = [[math.log(ratio) for ratio in ratios] for ratios in times]
-                yield _Samples(one.name, "time", f"time, {_named(speed)}, baseline 1", *logs)
+                yield _Samples(one.name, "time", f"relative time, {_named(speed)}", *logs)
         loads = [_by_round(row, _load, base) for row, base in zip((one, other), bases, strict=True)]
         if all(loads):
-            yield _Samples(one.name, "load", "warm load, baseline 1", *loads)
+            yield _Samples(one.name, "load", "relative warm load", *loads)
     peaks = [_by_round(row, lambda visit: visit.peak_rss_bytes / 1e6) for row in (one, other)]
     if all(peaks):
         yield _Samples(one.name, "memory", "peak memory, MB", *peaks)
@@ -204,7 +207,7 @@ def _error_change(name: str, figure: str, early: LevelErrors, late: LevelErrors)
 
 
 def _judged(changes: Sequence[Change]) -> Iterator[Change]:
-    """Holm's correction: the smallest of n chances is held against 0.05 / n, the next against 0.05 / (n - 1), ..."""
+    """Holm's correction: the smallest of n chances is held against 0.01 / n, the next against 0.01 / (n - 1), ..."""
     order = sorted(range(len(changes)), key=lambda place: changes[place].chance)
     certain: set[int] = set()
     for rank, place in enumerate(order):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
+
+_TRIES, _PAUSE_SECONDS = 5, 0.05
 
 
 def peak_rss_bytes() -> int:
@@ -32,8 +35,13 @@ def _evict(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         os.fsync(file.fileno())  # dirty pages cannot be dropped
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        return not _cached(file.fileno(), path.stat().st_size)
+        for _ in range(_TRIES):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            if not _cached(file.fileno(), path.stat().st_size):
+                return True
+            # Pages that a process has just let go may still wait in a list of its core.
+            time.sleep(_PAUSE_SECONDS)
+        return False
 
 
 def _cached(descriptor: int, size: int) -> bool:

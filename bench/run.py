@@ -80,9 +80,18 @@ class Benchmark:
             command=list(arguments),
             environment=environment(load_average, idleness.share()),
             settings=self._options.settings(),
-            data=_description(self._data),
+            data=self._description(),
             baseline=self._baseline.name,
             rows=[contender.row() for contender in self._contenders],
+        )
+
+    def _description(self) -> Data:
+        return Data(
+            name=self._data.name,
+            sha256=self._data.sha256,
+            recordings=[recording.name for recording in self._data.recordings],
+            seconds=[recording.seconds for recording in self._data.recordings],
+            levels=list(self._baseline.accuracy.levels) if self._baseline.accuracy else [],
         )
 
     def _first_round(self, scratch: Path) -> None:
@@ -193,14 +202,3 @@ def _logits(path: Path) -> list[dict[str, np.ndarray]]:
             found.extend({} for _ in range(int(index) + 1 - len(found)))
             found[int(index)][level] = stored[name]
     return found
-
-
-def _description(data: EvaluationSet) -> Data:
-    levels = dict.fromkeys(level for recording in data.recordings for level in recording.labels)
-    return Data(
-        name=data.name,
-        sha256=data.sha256,
-        recordings=[recording.name for recording in data.recordings],
-        seconds=[recording.seconds for recording in data.recordings],
-        levels=list(levels),
-    )

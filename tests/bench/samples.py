@@ -41,14 +41,13 @@ def speed(times, scenario="single-stream", *, clip_seconds=None, threads=2, batc
 
 
 def visits(loads, peaks, cold=5.0):
-    first = [
+    return [
         Visit(
             round=number, threads=2, cold=number == 0, interpreter_seconds=0.1, import_seconds=0.2, read_seconds=0.05,
             compile_seconds=0.15, first_seconds=seconds - 0.5, peak_rss_bytes=peak, peak_device_bytes=None,
         )
         for number, (seconds, peak) in enumerate(zip([cold, *loads], [peaks[0], *peaks], strict=True))
     ]  # fmt: skip
-    return first
 
 
 def accuracy(edits, delta=None, worst=()):

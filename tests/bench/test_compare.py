@@ -43,8 +43,12 @@ def test_two_runs_of_the_same_differ_by_noise_alone(seed):
 
 @pytest.mark.parametrize(
     ("fault", "figure"),
-    [("slow", "time, single-stream, recordings, 2 threads, batch 1"), ("wrong", "phonemes error rate"), ("hungry", "peak memory, MB")],
-)  # fmt: skip
+    [
+        ("slow", "relative time, single-stream, recordings, 2 threads, batch 1"),
+        ("wrong", "phonemes error rate"),
+        ("hungry", "peak memory, MB"),
+    ],
+)
 def test_a_real_loss_is_found_and_nothing_else(fault, figure):
     comparison = compare(noisy(100), noisy(101, **{fault: NAMES[3]}))
     (change,) = comparison.found
@@ -54,9 +58,12 @@ def test_a_real_loss_is_found_and_nothing_else(fault, figure):
 
 
 def test_figures_of_a_change():
-    before, after = report([row("base"), row("a")]), report([row("base"), row("a", (0.1, 0.2, 0.4), size_bytes=5_000_000)])
+    before, after = (
+        report([row("base"), row("a")]),
+        report([row("base"), row("a", (0.1, 0.2, 0.4), size_bytes=5_000_000)]),
+    )
     changes = {change.figure: change for change in compare(before, after).changes if change.artifact == "a"}
-    time = changes["time, single-stream, recordings, 2 threads, batch 1"]
+    time = changes["relative time, single-stream, recordings, 2 threads, batch 1"]
     # The geometric mean of 1, 2 and 4.
     assert (time.before, time.after, time.change) == pytest.approx((1.0, 2.0, 1.0))
     size = changes["size, MB"]

@@ -62,7 +62,7 @@ def test_sleeping_is_time(tone_data, named):
 
 
 def test_a_leak_is_memory(tone_data, named):
-    """Every inference keeps 4 MB. In a visit: one to load, one for each of three lengths, five measured; within 8 MB."""
+    """Every inference keeps 4 MB. In a visit: one to load, three to warm up, five measured; to within 8 MB."""
     good, leaky = bench(tone_data, [named("good"), named("leaks")], scenarios=("single-stream",)).rows
     grown = figures.peak_rss_bytes(leaky) - figures.peak_rss_bytes(good)
     assert grown == pytest.approx(9 * LEAK_BYTES, abs=8e6)

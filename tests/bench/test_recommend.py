@@ -70,7 +70,9 @@ def test_an_interval_beyond_the_limit_is_said(measured):
     """+0.1 points within a limit of 0.2, but the interval reaches 0.3."""
     found = recommend(measured, Limits(max_delta=0.002))
     assert found.chosen.row.name == "small"
-    assert found.chosen.caution == "Its error rate's delta is +0.10 points, but the interval of this data reaches +0.30."
+    assert (
+        found.chosen.caution == "Its error rate's delta is +0.10 points, but the interval of this data reaches +0.30."
+    )
     console = Console(file=StringIO(), width=200)
     console.print(render(found))
     assert "Recommended: small" in console.file.getvalue()

@@ -1,0 +1,157 @@
+"""Error rates, deltas, agreement and alignments against values worked out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qasr.artifacts import LevelVocabulary
+from qasr.bench.accuracy import compare_accuracy, compare_logits, garbage, measure_accuracy, references
+from qasr.bench.alignment import align_three, edits
+from qasr.bench.data import EvaluationSet, Recording
+from qasr.bench.errors import DataError
+from qasr.bench.results import Accuracy, LevelErrors
+from qasr.bench.statistics import bootstrap_delta
+
+LEVELS = {
+    "phonemes": LevelVocabulary(["[PAD]", "a", "aa", "b", "c"], 0, [0]),
+    "width": LevelVocabulary(["[PAD]", "[very wide]", "[narrow]"], 0, [0]),
+}
+WORDS = {"text": LevelVocabulary(["[PAD]", "|", "a", "b", "c"], 0, [0], word_delimiter="|")}
+
+
+def data(*labels):
+    recordings = [Recording(f"{number}.wav", Path(f"{number}.wav"), 1.0, label) for number, label in enumerate(labels)]
+    return EvaluationSet("set", "0", tuple(recordings))
+
+
+def said(phonemes, width=()):
+    return {"phonemes": list(phonemes), "width": list(width)}
+
+
+def test_edits():
+    assert edits([["a", "b"], [], ["x y", "z"]], [["a", "c", "b"], ["q"], ["x y"]]) == [1, 1, 1]
+    assert edits([["a"], []], [[], []]) == [1, 0]
+    assert edits([], []) == []
+
+
+def test_labels_become_the_longest_tokens():
+    labelled = data({"phonemes": "aaab", "width": "[very wide][narrow]"})
+    assert references(labelled, "phonemes", LEVELS) == [["aa", "a", "b"]]
+    assert references(labelled, "width", LEVELS) == [["[very wide]", "[narrow]"]]
+
+
+def test_a_symbol_that_is_not_in_the_vocabulary():
+    with pytest.raises(DataError, match=r"1.wav: the label of phonemes has 'x' \(at 'xb'\), which the checkpoint's"):
+        measure_accuracy([said("a"), said("a")], data({"phonemes": "a"}, {"phonemes": "axb"}), LEVELS)
+
+
+def test_error_rates():
+    """Phonemes: a substitution, then a deletion, in seven; width: an insertion in three, though a token has a blank."""
+    labelled = data({"phonemes": "abc", "width": "[very wide][narrow]"}, {"phonemes": "aabcb", "width": "[narrow]"})
+    transcripts = [said("acc", ["[very wide]", "[narrow]"]), said(["aa", "b", "c"], ["[narrow]", "[very wide]"])]
+    found = measure_accuracy(transcripts, labelled, LEVELS)
+    assert found.levels["phonemes"] == LevelErrors(edits=[1, 1], lengths=[3, 4])
+    assert found.levels["width"] == LevelErrors(edits=[0, 1], lengths=[2, 1])
+    assert found.first.rate == 2 / 7
+    assert found.mean == pytest.approx((2 / 7 + 1 / 3) / 2)
+    assert found.words is None
+
+
+def test_levels_without_labels_are_left_out():
+    found = measure_accuracy([said("a")], data({"phonemes": "a"}), LEVELS)
+    assert list(found.levels) == ["phonemes"]
+    with pytest.raises(DataError, match=r"levels \(phonemes, width\); there are labels of other"):
+        measure_accuracy([said("a")], data({"other": "a"}), LEVELS)
+
+
+def test_texts_serve_the_first_level():
+    found = measure_accuracy([said("ab")], data({"text": "ac"}), LEVELS)
+    assert found.levels == {"phonemes": LevelErrors(edits=[1], lengths=[2])}
+
+
+def test_words_and_characters():
+    """ "ab c" for "ab cb": one word of two, one character of five."""
+    heard = {"text": ["a", "b", " ", "c"]}
+    found = measure_accuracy([heard], data({"text": "ab  cb"}), WORDS)
+    assert found.first == LevelErrors(edits=[1], lengths=[5])
+    assert found.words == LevelErrors(edits=[1], lengths=[2])
+    assert found.characters == LevelErrors(edits=[1], lengths=[5])
+
+
+def test_deltas_disagreement_and_the_worst():
+    labelled = data({"phonemes": "abc"}, {"phonemes": "abc"}, {"phonemes": "cab"}, {"phonemes": "b"})
+    base = [said("abc"), said("abb"), said("cab"), said("b")]
+    own = [said("abc"), said("bbb"), said("c"), said("b")]
+    before = measure_accuracy(base, labelled, LEVELS)
+    found = compare_accuracy(measure_accuracy(own, labelled, LEVELS), own, before, base, labelled, LEVELS, seed=0)
+    assert found.first_delta.value == pytest.approx(4 / 10 - 1 / 10)
+    assert found.first_delta.low >= 0
+    # bbb for abb, c for cab: three edits in the ten tokens of the baseline.
+    assert found.disagreement == 3 / 10
+    assert [(case.recording, case.edits, case.baseline_edits) for case in found.worst] == [
+        ("2.wav", 2, 0),
+        ("1.wav", 2, 1),
+    ]
+    assert found.worst[0].reference == ["c", "a", "b"]
+    assert found.worst[0].baseline == ["c", "a", "b"]
+    assert found.worst[0].candidate == ["c", "", ""]
+
+
+def test_bootstrap():
+    """One of 100 recordings has one edit more: in 37 % of the draws it is not among them, so zero is within."""
+    length = [10] * 100
+    base = LevelErrors(edits=[0] * 100, lengths=length)
+    one = bootstrap_delta([LevelErrors(edits=[1] + [0] * 99, lengths=length)], [base], seed=3)
+    assert one.value == 1 / 1000
+    assert (one.low, one.is_noise) == (0.0, True)
+    assert one.high == pytest.approx(3 / 1000, abs=1e-3)
+    many = bootstrap_delta([LevelErrors(edits=[1, 0] * 50, lengths=length)], [base], seed=3)
+    # Binomial: 0.05 +- 1.96 * sqrt(0.5 * 0.5 / 100) / 10
+    assert (many.value, many.low, many.high) == pytest.approx((0.05, 0.0402, 0.0598), abs=1.1e-3)
+    assert not many.is_noise
+    same = bootstrap_delta([base], [base], seed=3)
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+
+
+def test_bootstrap_over_several_levels_is_of_their_mean():
+    one, none = LevelErrors(edits=[1, 1], lengths=[4, 4]), LevelErrors(edits=[0, 0], lengths=[4, 4])
+    assert bootstrap_delta([one, none], [none, none], seed=0).value == 0.125
+
+
+def test_logits():
+    """Three of four frames agree; the difference is 3 in one place, the baseline's sum of squares 4 + 4 + 4 + 36."""
+    expected = [{"x": np.array([[2.0, 0], [0, 2]])}, {"x": np.array([[2.0, 0], [6, 0]])}]
+    found = [{"x": np.array([[2.0, 0], [3, 2]])}, {"x": np.array([[2.0, 0], [6, 0]])}]
+    agreement, error = compare_logits(found, expected)
+    assert agreement == 3 / 4
+    assert error == pytest.approx((9 / 48) ** 0.5)
+
+
+def accuracy(rate):
+    return Accuracy(levels={"phonemes": LevelErrors(edits=[round(100 * rate)], lengths=[100])})
+
+
+def test_garbage():
+    heard = [said("abc")]
+    assert garbage(accuracy(0.1), heard, None, None) is None
+    assert garbage(accuracy(0.9), heard, None, None) is None  # the baseline may have random weights
+    assert garbage(accuracy(0.1), [said("")], None, None) == "every transcript is empty"
+    assert garbage(accuracy(0.4), heard, accuracy(0.1), 0.4) is None
+    assert garbage(accuracy(0.6), heard, accuracy(0.1), 0.6) == (
+        "garbage: its phonemes error rate is 60 %, the baseline's 10.0 %"
+    )
+    assert garbage(accuracy(0.98), heard, accuracy(0.97), 0.5) is None
+    assert (
+        garbage(accuracy(0.98), heard, accuracy(0.97), 0.95) == "garbage: 95 % of its phonemes are not the baseline's"
+    )
+
+
+def test_alignment_of_three():
+    reference, baseline, candidate = align_three(["a", "b", "c"], ["a", "x", "b"], ["b", "c", "d"])
+    assert reference == ["a", "", "b", "c", ""]
+    assert baseline == ["a", "x", "b", "", ""]
+    assert candidate == ["", "", "b", "c", "d"]
+    assert align_three([], [], []) == ([], [], [])

@@ -1,0 +1,163 @@
+"""Evaluation sets of every kind, and what is said of bad ones."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import soundfile
+
+from qasr.bench.data import load_data
+from qasr.bench.errors import DataError
+from qasr.bench.verses import from_verses, parse_verses
+
+
+@pytest.fixture
+def folder(tmp_path, make_tones):
+    place = tmp_path / "set"
+    place.mkdir()
+    for number, text in enumerate(("abc", "cab", "abcabc")):
+        soundfile.write(place / f"{number}.wav", make_tones(text), 16_000)
+    return place
+
+
+def jsonl(folder, *rows):
+    path = folder / "data.jsonl"
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
+    return path
+
+
+def test_the_bundled_set(tmp_path):
+    data = load_data(None, tmp_path)
+    assert len(data.recordings) == 160
+    assert {"phonemes", "ghonna"} <= set(data.recordings[0].labels)
+    assert data.seconds == pytest.approx(492, abs=5)
+
+
+def test_json_lines(folder, tmp_path):
+    path = jsonl(
+        folder,
+        {"audio": "1.wav", "phonemes": "cab", "levels": {"ghonna": "x"}, "other": 3},
+        "",
+        {"audio": "0.wav", "text": "a b", "phonemes": "abc"},
+    )
+    data = load_data(path, tmp_path)
+    assert data.name == "data.jsonl"
+    assert [recording.name for recording in data.recordings] == ["0.wav", "1.wav"]
+    assert data.recordings[1].labels == {"phonemes": "cab", "ghonna": "x"}
+    assert data.recordings[0].text == "a b"
+    assert data.recordings[0].seconds == pytest.approx(1.0)
+    assert data.recordings[0].audio == folder / "0.wav"
+
+
+def test_the_hash_is_of_audio_and_labels_alone(folder, tmp_path, make_tones):
+    rows = [{"audio": "0.wav", "text": "abc"}, {"audio": "1.wav", "text": "cab"}]
+    first = load_data(jsonl(folder, *rows), tmp_path).sha256
+    assert load_data(jsonl(folder, *rows[::-1]), tmp_path).sha256 == first
+    moved = folder.rename(folder.with_name("moved"))
+    assert load_data(moved / "data.jsonl", tmp_path).sha256 == first
+    assert load_data(jsonl(moved, rows[0], rows[1] | {"text": "cba"}), tmp_path).sha256 != first
+    soundfile.write(moved / "1.wav", make_tones("cba"), 16_000)
+    assert load_data(jsonl(moved, *rows), tmp_path).sha256 != first
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["{"], r"data.jsonl, line 1: not JSON"),
+        (["[1]"], r"line 1: not an object with an 'audio' key"),
+        ([{"text": "abc"}], "line 1: no 'audio' with the path of a recording"),
+        ([{"audio": "0.wav", "text": "abc"}, {"audio": "9.wav", "text": "a"}], r"line 2: .*9.wav: no such file"),
+        ([{"audio": "data.jsonl", "text": "abc"}], "line 1: .*data.jsonl"),
+        ([{"audio": "0.wav"}], r"line 1: no label \('phonemes', 'text', or 'levels'\)"),
+        ([{"audio": "0.wav", "levels": "x"}], "line 1: 'levels' is no object"),
+        ([{"audio": "0.wav", "levels": {"ghonna": 3}}], "line 1: the label 'ghonna' is no text"),
+        ([{"audio": "0.wav", "text": "a"}] * 2, "0.wav: given more than once"),
+        ([""], "data.jsonl: holds no recordings"),
+    ],
+)
+def test_bad_json_lines(folder, tmp_path, rows, message):
+    with pytest.raises(DataError, match=message):
+        load_data(jsonl(folder, *rows), tmp_path)
+
+
+def test_a_folder_with_texts(folder, tmp_path):
+    for number, text in enumerate(("abc", " cab\n", "abcabc")):
+        (folder / f"{number}.txt").write_text(text)
+    data = load_data(folder, tmp_path)
+    assert [recording.labels for recording in data.recordings] == [{"text": "abc"}, {"text": "cab"}, {"text": "abcabc"}]
+    (folder / "1.txt").unlink()
+    with pytest.raises(DataError, match=r"1.wav: no 1.txt beside it"):
+        load_data(folder, tmp_path)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere.jsonl: no such file or folder"):
+        load_data(tmp_path / "nowhere.jsonl", tmp_path)
+
+
+def test_limited(folder, tmp_path):
+    rows = [{"audio": f"{number}.wav", "text": "a"} for number in range(3)]
+    data = load_data(jsonl(folder, *rows), tmp_path)
+    two = data.limited(2)
+    assert [recording.name for recording in two.recordings] == ["0.wav", "1.wav"]
+    assert two.name == "data.jsonl, 2 of 3"
+    assert two.sha256 != data.sha256
+    assert data.limited(3) is data
+
+
+def test_a_dataset_on_disk(folder, tmp_path):
+    """Encoded audio inside, as ``save_to_disk`` writes it; nothing but qasr decodes it."""
+    datasets = pytest.importorskip("datasets")
+    rows = {
+        "audio": [{"bytes": (folder / f"{number}.wav").read_bytes(), "path": f"{number}.wav"} for number in range(2)],
+        "phonemes": ["abc", "cab"],
+        "reciter": [1, 2],
+    }
+    stored = datasets.Dataset.from_dict(rows).cast_column("audio", datasets.Audio())
+    datasets.DatasetDict({"test": stored, "train": stored}).save_to_disk(tmp_path / "hub")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    data = load_data(tmp_path / "hub", scratch)
+    assert [recording.labels for recording in data.recordings] == [{"phonemes": "abc"}, {"phonemes": "cab"}]
+    assert data.recordings[0].audio.read_bytes() == (folder / "0.wav").read_bytes()
+    stored.remove_columns("audio").save_to_disk(tmp_path / "mute")
+    with pytest.raises(DataError, match="mute: 0 audio columns among phonemes, reciter"):
+        load_data(tmp_path / "mute", scratch)
+
+
+def test_verses():
+    assert parse_verses("1:1-3, 112") == [(1, 1), (1, 2), (1, 3), (112, 1), (112, 2), (112, 3), (112, 4)]
+    assert parse_verses("2:255,2:255") == [(2, 255)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("one", "'one' names no verses"),
+        ("115", "there is no sura 115; they go from 1 to 114"),
+        ("1:8", "1:8: sura 1 has the verses 1 to 7"),
+        ("1:5-2", "1:5-2: sura 1 has the verses 1 to 7"),
+        ("1:0", "1:0: sura 1 has the verses 1 to 7"),
+    ],
+)
+def test_no_such_verses(text, message):
+    with pytest.raises(DataError, match=message):
+        parse_verses(text)
+
+
+def test_labels_from_verses(tmp_path, make_tones):
+    for name in ("001001.wav", "1_2.wav", "x/112:1.wav", "notes.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, make_tones("abc"), 16_000)
+    data = from_verses("1:1-2,112:1", tmp_path)
+    first = data.recordings[0]
+    assert first.audio.name == "001001.wav"
+    assert first.labels["phonemes"].startswith("بِسمِللَااهِ")
+    assert len(first.labels) == 11
+    assert first.labels["ghonna"].startswith("[لا غنة]")
+    with pytest.raises(DataError, match=r"no recording of 1:3, 1:4, 1:5, 1:6, 1:7"):
+        from_verses("1", tmp_path)
+    soundfile.write(tmp_path / "1_1.wav", make_tones("abc"), 16_000)
+    with pytest.raises(DataError, match=r"more than one recording of 1:1"):
+        from_verses("1:1", tmp_path)
