@@ -14,8 +14,8 @@ from .plots import plots
 # Under each plot, how to read it.
 _CAPTIONS = {
     "Accuracy against speed": "Lower and further left is better. The area of a point is its size on disk; bars are the "
-    "95 % interval of the difference from the baseline. Ringed and named: no other artifact is at least as good in "
-    "errors, speed and size.",
+    "95 % interval of the difference from the baseline. Named: on the front of errors and speed. Ringed: no other "
+    "is at least as good in errors, speed and size.",
     "Load time": "Fresh processes, files and compiled models in the caches; medians. The mark: nothing cached.",
     "Peak memory": "Largest resident set of the process: interpreter, libraries, model, and what the engine keeps.",
     "Latency of single queries": "Every query of all rounds: median, quartiles, whiskers at 1.5 times their distance.",

@@ -25,6 +25,7 @@ _PHASES = {
     "compiling": "compile_seconds",
     "first inference": "first_seconds",
 }
+_GREY = "rgba(128,128,128,1)"
 # Bins of recording length, each with a share of the recordings.
 _BINS = 5
 
@@ -69,7 +70,8 @@ def accuracy_against_speed(report: Report, rows: list[Row]) -> go.Figure | None:
     if not shown:
         return None
     costs = [(rtf, accuracy.first.rate, float(row.size_bytes)) for row, rtf, accuracy in shown]
-    front = set(pareto(costs))
+    unbeaten = set(pareto(costs))
+    front = sorted(pareto([cost[:2] for cost in costs]), key=lambda place: costs[place])
     largest = max(row.size_bytes for row, _, _ in shown)
     figure = go.Figure()
     for engine in dict.fromkeys(row.engine for row, _, _ in shown):
@@ -89,12 +91,12 @@ def accuracy_against_speed(report: Report, rows: list[Row]) -> go.Figure | None:
             mode="markers+text",
             name=engine,
             text=[shown[place][0].name if place in front else "" for place in places],
-            textposition="top center",
+            textposition=["bottom right" if place == front[0] else "top center" for place in places],
             marker={
                 "color": _colour(report, engine),
                 "size": [12 + 32 * (shown[place][0].size_bytes / largest) ** 0.5 for place in places],
                 "opacity": 0.75,
-                "line": {"width": [3 if place in front else 0 for place in places], "color": "rgba(128,128,128,1)"},
+                "line": {"width": [3 if place in unbeaten else 0 for place in places], "color": _GREY},
             },
             customdata=[
                 [shown[place][0].name, megabytes(costs[place][2]), points(delta)]
@@ -103,20 +105,17 @@ def accuracy_against_speed(report: Report, rows: list[Row]) -> go.Figure | None:
             hovertemplate="<b>%{customdata[0]}</b><br>RTF %{x:.4f}<br>errors %{y:.2f} % (%{customdata[2]})<br>"
             "%{customdata[1]} MB<extra></extra>",
         )
-    line = sorted(places_of_front(costs))
     figure.add_scatter(
-        x=[rtf for rtf, _ in line], y=[100 * rate for _, rate in line], mode="lines", name="Pareto front",
-        line={"dash": "dot", "width": 1, "color": "rgba(128,128,128,0.9)"}, hoverinfo="skip",
-    )  # fmt: skip
-    figure.update_xaxes(title="RTF (seconds of computing per second of audio), less is better", type="log")
+        x=[costs[place][0] for place in front],
+        y=[100 * costs[place][1] for place in front],
+        mode="lines",
+        name="Pareto front",
+        line={"dash": "dot", "width": 1, "color": _GREY},
+        hoverinfo="skip",
+    )
+    figure.update_xaxes(title="RTF, less is better", type="log")
     figure.update_yaxes(title="error rate, %")
     return _sized(figure, 460)
-
-
-def places_of_front(costs: Sequence[tuple[float, ...]]) -> list[tuple[float, float]]:
-    """The Pareto front of the first two costs alone: what the dotted line joins."""
-    flat = [cost[:2] for cost in costs]
-    return sorted({(flat[place][0], flat[place][1]) for place in pareto(flat)})
 
 
 def load_bars(report: Report, rows: list[Row]) -> go.Figure | None:
@@ -130,10 +129,10 @@ def load_bars(report: Report, rows: list[Row]) -> go.Figure | None:
     if any(cold):
         figure.add_scatter(
             y=names, x=cold, mode="markers", name="cold, whole",
-            marker={"symbol": "line-ns-open", "size": 14, "color": "rgba(128,128,128,1)", "line": {"width": 3}},
+            marker={"symbol": "line-ns-open", "size": 14, "color": _GREY, "line": {"width": 3}},
         )  # fmt: skip
     figure.update_layout(barmode="stack")
-    figure.update_xaxes(title="seconds from the start of the process to the first transcript")
+    figure.update_xaxes(title="seconds to the first transcript")
     return _by_artifact(figure, rows)
 
 
@@ -169,7 +168,7 @@ def latency_boxes(report: Report, rows: list[Row]) -> go.Figure | None:
         )  # fmt: skip
     if not figure.data:
         return None
-    figure.update_xaxes(title=f"milliseconds, {_scenario_of(rows)}", type="log")
+    figure.update_xaxes(title=f"ms, {_scenario_of(rows)}", type="log")
     return _by_artifact(figure, rows)
 
 
@@ -183,7 +182,7 @@ def part_bars(report: Report, rows: list[Row]) -> go.Figure | None:
             orientation="h", marker_color=_COLOURS[colour],
         )  # fmt: skip
     figure.update_layout(barmode="stack")
-    figure.update_xaxes(title=f"milliseconds a second of audio, {_scenario_of(rows)}")
+    figure.update_xaxes(title="ms a second of audio")
     return _by_artifact(figure, rows) if measured else None
 
 
@@ -205,7 +204,8 @@ def level_map(report: Report, rows: list[Row]) -> go.Figure | None:
             colorbar={"title": "points", "thickness": 12},
         )
     )  # fmt: skip
-    figure.update_xaxes(tickangle=-40)
+    figure.update_xaxes(tickangle=-40, showgrid=False)
+    figure.update_yaxes(showgrid=False)
     return _by_artifact(figure, shown, legend=False, extra=70)
 
 
@@ -268,7 +268,7 @@ def throughput_bars(report: Report, rows: list[Row]) -> go.Figure | None:
         customdata=[figures.throughput_rtfx(speed) for _, speed in speeds],
         hovertemplate="%{y}: %{x:.1f} samples/s, RTFx %{customdata:.0f}<extra></extra>",
     )  # fmt: skip
-    figure.update_xaxes(title=f"samples a second, offline, batch {first.batch}, {clip(first)}, {first.threads} threads")
+    figure.update_xaxes(title=f"samples a second, offline, batch {first.batch}")
     return _by_artifact(figure, [row for row, _ in speeds], legend=False)
 
 
@@ -301,7 +301,7 @@ def _sized(figure: go.Figure, height: int) -> go.Figure:
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0, "traceorder": "normal"},
         template=None,
     )
     figure.update_xaxes(automargin=True)

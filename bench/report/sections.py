@@ -50,12 +50,10 @@ def main_table(report: Report) -> str:
     if not rows:
         return ""
     level = next((next(iter(row.accuracy.levels)) for row in rows if row.accuracy), "")
-    heads = [
-        "artifact", "technique", "MB", "load s", "cold s", "peak MB", f"{level} error %", "delta", "mean of levels %",
-        "delta", "agreement %", "RTF", "time", "p50 ms", "p90 ms", "p99 ms",
-    ]  # fmt: skip
+    heads = ["artifact", "MB", "load s", "cold s", "peak MB", "RTF", "time", "p50 ms", "p90 ms", "p99 ms"]
+    heads += [f"{level} %", "delta", "levels %", "delta", "agreement %"]
     words = any(row.accuracy and row.accuracy.words for row in rows)
-    heads += ["WER %", "CER %"] if words else []
+    heads += [*(["WER %", "CER %"] if words else []), "technique"]
     return _section("Figures", _table(heads, [_line(row, report, words) for row in rows], sortable=True))
 
 
@@ -64,23 +62,27 @@ def scenarios(report: Report) -> str:
     keys = {figures.key(speed) for row in report.rows for speed in row.speeds}
     if len(keys) < 2:
         return ""
+    heads = ["artifact", "scenario", "clips", "threads", "batch", "RTF", "time", "p50 ms", "p90 ms", "p99 ms"]
+    heads += [
+        "samples/s",
+        "RTFx",
+        *(["queries/s held"] if any(key.scenario == "server" for key in keys) else []),
+        "peak MB",
+    ]
     lines = []
     for row in report.rows:
         for speed in row.speeds:
-            rate = figures.sustained_rate(speed)
             server = speed.scenario == "server"
-            lines.append(
-                [
-                    row.name, speed.scenario, clip(speed), str(speed.threads), str(speed.batch),
-                    f"{figures.rtf(speed.queries):.4f}", times_baseline(speed, report),
-                    *(milliseconds(figures.latency(speed, rank)) for rank in (50, 90, 99)),
-                    "" if server else f"{figures.throughput(speed):.1f}",
-                    "" if server else f"{figures.throughput_rtfx(speed):.0f}",
-                    "" if rate is None else f"{rate:.1f}", megabytes(speed.peak_rss_bytes),
-                ]
-            )  # fmt: skip
-    heads = ["artifact", "scenario", "clips", "threads", "batch", "RTF", "time", "p50 ms", "p90 ms", "p99 ms"]
-    heads += ["samples/s", "RTFx", "queries/s held", "peak MB"]
+            cells = [row.name, speed.scenario, clip(speed), str(speed.threads), str(speed.batch)]
+            cells += [f"{figures.rtf(speed.queries):.4f}", times_baseline(speed, report)]
+            cells += [milliseconds(figures.latency(speed, rank)) for rank in (50, 90, 99)]
+            cells += (
+                ["", ""] if server else [f"{figures.throughput(speed):.1f}", f"{figures.throughput_rtfx(speed):.0f}"]
+            )
+            if "queries/s held" in heads:
+                rate = figures.sustained_rate(speed)
+                cells.append("" if rate is None else f"{rate:.1f}")
+            lines.append([*cells, megabytes(speed.peak_rss_bytes)])
     return _section("Scenarios", _table(heads, lines, sortable=True))
 
 
@@ -170,12 +172,16 @@ def _line(row: Row, report: Report, words: bool) -> list[str]:
     cold = figures.cold_load_seconds(row)
     cells = [
         row.name,
-        technique(row),
         megabytes(row.size_bytes),
         f"{figures.warm_load_seconds(row):.2f}",
         "" if cold is None else f"{cold:.2f}",
         megabytes(figures.peak_rss_bytes(row)),
     ]
+    if speed is None:
+        cells += [""] * 5
+    else:
+        cells += [f"{figures.rtf(speed.queries):.4f}", times_baseline(speed, report)]
+        cells += [milliseconds(figures.latency(speed, rank)) for rank in (50, 90, 99)]
     if accuracy is None:
         cells += [""] * 5
     else:
@@ -187,15 +193,10 @@ def _line(row: Row, report: Report, words: bool) -> list[str]:
             points(accuracy.mean_delta),
             "" if agreement is None else percent(agreement),
         ]
-    if speed is None:
-        cells += [""] * 5
-    else:
-        cells += [f"{figures.rtf(speed.queries):.4f}", times_baseline(speed, report)]
-        cells += [milliseconds(figures.latency(speed, rank)) for rank in (50, 90, 99)]
     if words:
         both = (accuracy.words, accuracy.characters) if accuracy else (None, None)
         cells += [percent(errors.rate) if errors else "" for errors in both]
-    return cells
+    return [*cells, technique(row)]
 
 
 def _case(case: Worst) -> str:

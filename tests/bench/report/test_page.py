@@ -1,0 +1,241 @@
+"""The page: whole, escaped, offline, with the right figures in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from qasr.bench import figures
+from qasr.bench.errors import ReportError
+from qasr.bench.report import print_report, write_report
+from qasr.bench.report.files import as_csv
+from qasr.bench.report.page import page
+from qasr.bench.report.plots import pareto, plots
+from qasr.bench.results import read_report
+
+from ..samples import accuracy, report, row, whole
+
+_VOID = {"meta", "br", "input"}
+
+
+class Reader(HTMLParser):
+    """Collects what a page has and would load, and checks that its tags are balanced."""
+
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self.open, self.loads, self.text, self.tables = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in _VOID:
+            self.open.append(tag)
+        self.loads += [value for name, value in attributes if name in ("src", "href", "srcset", "action")]
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text.append(data)
+        if self.open and self.open[-1] in ("td", "th"):
+            self.tables[-1][-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def html():
+    return page(whole())
+
+
+@pytest.fixture(scope="module")
+def reader(html):
+    reader = Reader()
+    reader.feed(html)
+    assert reader.open == []
+    return reader
+
+
+def test_names_and_failures_are_escaped(html, reader):
+    text = "\n".join(reader.text)
+    for name in ("fp32", "int8", "<b>&fast", "gone", "killed by SIGSEGV: <oops>"):
+        assert name in text
+    assert "<oops>" not in html
+    assert "<b>&fast" not in html
+
+
+def test_nothing_is_loaded_from_a_network(html, reader):
+    assert reader.loads == []
+    own = re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL)
+    assert "http" not in own
+    assert "@import" not in own
+    assert "url(" not in own
+
+
+def test_the_main_table(reader):
+    heads, *lines = reader.tables[0]
+    assert heads[:6] == ["artifact", "MB", "load s", "cold s", "peak MB", "RTF"]
+    by_name = {line[0]: dict(zip(heads, line, strict=True)) for line in lines}
+    assert set(by_name) == {"fp32", "int8", "<b>&fast"}
+    int8 = by_name["int8"]
+    # 0.05 s for 2 s of audio; half the baseline's time; 4 edits in 400 tokens, 4 in 400 and 0 in 200 on average.
+    assert (int8["RTF"], int8["time"], int8["phonemes %"], int8["levels %"]) == ("0.0250", "0.50 x", "1.00", "0.500")
+    assert (int8["MB"], int8["load s"], int8["cold s"], int8["peak MB"]) == ("3.0", "1.00", "5.00", "200")
+    assert (int8["p50 ms"], int8["agreement %"], int8["technique"]) == ("50.0", "99.80", "openvino-int8, static")
+
+
+def test_the_scenarios(reader):
+    heads, *lines = reader.tables[1]
+    cells = [dict(zip(heads, line, strict=True)) for line in lines]
+    offline = next(cell for cell in cells if (cell["artifact"], cell["scenario"]) == ("int8", "offline"))
+    # 8 clips and 16 s of audio in 0.3 s.
+    assert (offline["samples/s"], offline["RTFx"], offline["batch"]) == ("26.7", "53", "8")
+    server = next(cell for cell in cells if (cell["artifact"], cell["scenario"]) == ("int8", "server"))
+    assert server["queries/s held"] == "15.0"
+
+
+def test_the_worst_recording_is_aligned(html, reader):
+    table = next(table for table in reader.tables if table[0][0] == "label")
+    assert table[0] == ["label", "ب", "ِ", "س", "−"]
+    assert table[1][1:] == ["ب", "ِ", "ص", "−"]
+    assert table[2][1:] == ["ب", "−", "س", "[شديد]"]
+    assert 'dir="rtl"' in html
+
+
+def test_environment_and_command(reader):
+    text = "\n".join(reader.text)
+    assert "qbench 'out/a b' --report r" in text
+    assert "Some CPU, 2 cores" in text
+
+
+def test_the_plots_hold_the_figures(html):
+    made = plots(whole())
+    assert list(made) == [
+        "Accuracy against speed",
+        "Load time",
+        "Peak memory",
+        "Latency of single queries",
+        "Time by part",
+        "Error rate by level, difference from the baseline",
+        "Error rate against length of the recording",
+        "RTF against length of the clip",
+        "Throughput",
+    ]
+    load = made["Load time"]
+    assert [trace.name for trace in load.data][:5] == [
+        "interpreter", "imports", "reading", "compiling", "first inference",
+    ]  # fmt: skip
+    assert list(load.data[1].x) == [0.2, 0.2, 0.2]
+    assert list(made["Throughput"].data[0].x) == pytest.approx([8 / 0.6, 8 / 0.3, 8 / 0.42])
+    levels = made["Error rate by level, difference from the baseline"].data[0]
+    assert levels.z[0][0] == pytest.approx(100 * (4 / 400 - 2 / 400))
+    embedded = re.findall(r'<script type="application/json" data-plot="plot\d+">(.*?)</script>', html)
+    assert len(embedded) == len(made)
+    assert json.loads(embedded[0])["data"][0]["type"] == "scatter"
+
+
+def test_sections_without_data_are_left_out():
+    bare = plots(report([row("a", accuracy=None, speeds=[])]))
+    assert list(bare) == ["Load time", "Peak memory"]
+    assert "<h2>Worst" not in page(report([row("a")]))
+    assert "<h2>Failed" not in page(report([row("a")]))
+
+
+def test_everything_failed():
+    gone = row("gone", failure="hangs", visits=[], speeds=[], accuracy=None)
+    assert "hangs" in page(report([gone]))
+
+
+def test_pareto():
+    costs = [(1.0, 5.0), (2.0, 4.0), (2.0, 5.0), (3.0, 1.0), (4.0, 1.0), (1.0, 5.0)]
+    assert pareto(costs) == [0, 1, 3, 5]
+    assert pareto([]) == []
+
+
+def terminal(made, width):
+    console = Console(file=StringIO(), width=width)
+    print_report(made, console)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [120, 170])
+def test_the_terminal(width):
+    text = terminal(whole(), width)
+    lines = text.splitlines()
+    assert max(map(len, lines[:5])) <= width
+    int8 = next(line for line in lines if line.startswith("int8"))
+    assert "0.0250" in int8
+    assert "0.50 x" in int8
+    assert "+0.50" in int8
+    assert "~" not in int8
+    fast = next(line for line in lines if line.startswith("<b>&fast"))
+    assert "+0.00 ~" in fast
+    assert "gone failed: killed by SIGSEGV: <oops>" in text
+    gone = next(line for line in lines if line.startswith("gone "))
+    assert gone.split() == ["gone", "failed"]
+
+
+def test_a_busy_machine_is_said():
+    made = whole()
+    busy = report(made.rows, environment=made.environment.__class__(**{
+        name: getattr(made.environment, name) for name in made.environment.__struct_fields__ if name != "idle_share"
+    }, idle_share=0.6))  # fmt: skip
+    assert "others took 40 % of its time" in terminal(busy, 160)
+    assert "Others took 40 % of the machine" in page(busy)
+
+
+def test_csv():
+    lines = list(csv.DictReader(io.StringIO(as_csv(whole()))))
+    assert len(lines) == 3 * 6 + 1
+    offline = next(line for line in lines if line["artifact"] == "int8" and line["scenario"] == "offline")
+    assert float(offline["samples_per_second"]) == pytest.approx(8 / 0.3)
+    assert float(offline["rtf"]) == pytest.approx(0.3 / 16)
+    assert float(offline["relative_time"]) == pytest.approx(0.5)
+    assert float(offline["latency_p99_seconds"]) == 0.3
+    assert float(offline["phonemes_error_rate"]) == 4 / 400
+    assert float(offline["first_delta"]) == 0.005
+    assert (float(offline["warm_load_seconds"]), float(offline["cold_load_seconds"])) == (1.0, 5.0)
+    gone = lines[-1]
+    assert (gone["artifact"], gone["failure"], gone["rtf"]) == ("gone", "killed by SIGSEGV: <oops>", "")
+
+
+def test_files(tmp_path):
+    made = whole()
+    paths = write_report(made, tmp_path / "out")
+    assert sorted(path.name for path in paths) == ["report.csv", "report.html", "report.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in paths)
+    assert read_report(tmp_path / "out" / "report.json") == made
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReportError, match="file: the report cannot be written"):
+        write_report(made, tmp_path / "file")
+
+
+def test_reading_back_what_is_no_report(tmp_path):
+    path = tmp_path / "report.json"
+    with pytest.raises(ReportError, match=r"report.json: cannot be read \(No such file"):
+        read_report(path)
+    path.write_text('{"report_version": 99}')
+    with pytest.raises(ReportError, match="report version 99 is not known to this qasr, which reads version 1"):
+        read_report(path)
+    path.write_text('{"report_version": 1}')
+    with pytest.raises(ReportError, match="not a report of qbench"):
+        read_report(path)
+
+
+def test_figures_of_the_sample():
+    """What the tests above lean on."""
+    int8 = whole().row("int8")
+    assert figures.rtf(int8.speeds[0].queries) == pytest.approx(0.025)
+    assert accuracy([1, 2, 1]).first.rate == 4 / 400
+    with pytest.raises(ReportError, match="the report has no artifact 'x'; it has fp32, int8"):
+        whole().row("x")
