@@ -13,7 +13,8 @@ demo: $(VENV)/ready
 	$(BIN)/qexport reference --to openvino-int8 -o $(DEMO)/openvino-int8
 	$(BIN)/qexport reference --to torchscript-fbgemm -o $(DEMO)/torchscript-fbgemm
 	$(BIN)/qinfer reference/evaluation/000-m3.flac --artifact $(DEMO)/openvino-int8
-	$(BIN)/python -m qasr.bench.table $(DEMO)/onnx-fp32 $(DEMO)/onnx-int8 $(DEMO)/openvino-int8 $(DEMO)/torchscript-fbgemm
+	$(BIN)/qbench $(DEMO)/onnx-fp32 $(DEMO)/onnx-int8 $(DEMO)/openvino-int8 $(DEMO)/torchscript-fbgemm \
+		--rounds 3 --report $(DEMO)/report
 
 # Every target and technique, as the README's table shows them: TARGET+METHOD, or TARGET alone.
 ROWS := onnx-fp32 onnx-fp16 onnx-int8+static onnx-int8+dynamic onnx-int8+smoothquant \
@@ -22,7 +23,7 @@ ROWS := onnx-fp32 onnx-fp16 onnx-int8+static onnx-int8+dynamic onnx-int8+smoothq
 	torch-inc-int8+inc
 
 table: $(VENV)/ready $(ROWS:%=$(DEMO)/%)
-	$(BIN)/python -m qasr.bench.table $(ROWS:%=$(DEMO)/%)
+	$(BIN)/qbench $(ROWS:%=$(DEMO)/%) --report $(DEMO)/report
 
 $(ROWS:%=$(DEMO)/%): $(VENV)/ready
 	$(BIN)/qexport reference --force --to $(firstword $(subst +, ,$(@:$(DEMO)/%=%))) \

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from qasr import exporters, load, reference
-from qasr.bench.table import error_rates
+from qasr.bench.accuracy import measure_accuracy
+from qasr.bench.data import evaluation_set, load_data
 from qasr.reference.make.voices import SEEN, UNSEEN
 
 TARGETS = [(target.name, method) for target in exporters.TARGETS.values() for method in target.methods or (None,)]
@@ -38,6 +39,25 @@ def transcripts(exported):
     return get
 
 
+@pytest.fixture(scope="module")
+def error_rates(exported, transcripts, tmp_path_factory):
+    """Level to error rate of an artifact, on the recordings of one voice or of all."""
+    data = load_data(None, tmp_path_factory.mktemp("data"))
+
+    def get(target: str, method: str | None, voice: str | None = None):
+        heard = dict(zip([row["audio"] for row in ROWS], transcripts(target, method), strict=True))
+        chosen = [recording for recording in data.recordings if voice in (None, recording.labels["voice"])]
+        tokens = [
+            {level: [token.text for token in result.tokens] for level, result in heard[recording.name].levels.items()}
+            for recording in chosen
+        ]
+        levels = exported(target, method).manifest.levels
+        found = measure_accuracy(tokens, evaluation_set("chosen", chosen), levels)
+        return {level: errors.rate for level, errors in found.levels.items()}
+
+    return get
+
+
 @pytest.mark.parametrize(("target", "method"), TARGETS, ids=NAMES)
 def test_golden_transcripts(transcripts, target, method):
     found = {row["audio"]: transcript.text for row, transcript in zip(ROWS, transcripts(target, method), strict=True)}
@@ -46,18 +66,15 @@ def test_golden_transcripts(transcripts, target, method):
 
 
 @pytest.mark.parametrize(("voice", "limit"), [(SEEN, 0.025), (UNSEEN, 0.08)])
-def test_phoneme_error_rate_of_fp32(exported, transcripts, voice, limit):
-    chosen = [place for place, row in enumerate(ROWS) if row["voice"] == voice]
-    found = transcripts("onnx-fp32", None)
-    rates = error_rates([found[place] for place in chosen], [ROWS[place] for place in chosen], exported("onnx-fp32"))
+def test_phoneme_error_rate_of_fp32(error_rates, voice, limit):
+    rates = error_rates("onnx-fp32", None, voice)
     assert len(rates) == 11
     assert rates["phonemes"] <= limit
 
 
 @pytest.mark.parametrize(("target", "method"), TARGETS[1:], ids=NAMES[1:])
-def test_deltas_to_fp32(exported, transcripts, target, method):
+def test_deltas_to_fp32(error_rates, target, method):
     """Within 0.3 points absolute, phonemes and the mean of all levels, on the whole evaluation set."""
-    base = error_rates(transcripts("onnx-fp32", None), ROWS, exported("onnx-fp32"))
-    rates = error_rates(transcripts(target, method), ROWS, exported(target, method))
+    base, rates = error_rates("onnx-fp32", None), error_rates(target, method)
     assert abs(rates["phonemes"] - base["phonemes"]) <= 0.003
     assert abs(sum(rates.values()) - sum(base.values())) / len(base) <= 0.003
