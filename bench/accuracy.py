@@ -28,10 +28,10 @@ _GARBAGE, _RANDOM = 0.5, 0.9
 
 
 def measure_accuracy(transcripts: Sequence[Tokens], data: EvaluationSet, vocabularies: Vocabularies) -> Accuracy:
-    """Edits of every level that all recordings label, and of words and characters where the first level writes words.
+    """Edits of every level that is labelled, and of words and characters where the first level writes words.
 
     Labels called ``text`` serve the first level where no recording labels it by name. Raises DataError where no level
-    is labelled, or a label has a symbol that its vocabulary lacks.
+    is labelled, or one for some recordings only, or a label has a symbol that its vocabulary lacks.
     """
     found: dict[str, LevelErrors] = {}
     for level in vocabularies:
@@ -41,7 +41,7 @@ def measure_accuracy(transcripts: Sequence[Tokens], data: EvaluationSet, vocabul
     if not found:
         labelled = sorted({level for recording in data.recordings for level in recording.labels})
         raise DataError(
-            f"{data.name}: not every recording is labelled in any of the artifact's levels "
+            f"{data.name}: no recording is labelled in any of the artifact's levels "
             f"({', '.join(vocabularies)}); there are labels of {', '.join(labelled)}"
         )
     accuracy = Accuracy(levels=found)
@@ -121,18 +121,25 @@ def garbage(
 
 
 def references(data: EvaluationSet, level: str, vocabularies: Vocabularies) -> list[list[str]] | None:
-    """Every recording's label of ``level`` as tokens; None where one has none. Raises DataError."""
-    key = level
+    """Every recording's label of ``level`` as tokens; None where there are none. Raises DataError."""
     named = any(level in recording.labels for recording in data.recordings)
-    if not named and level == next(iter(vocabularies)):
-        key = TEXT
-    if not all(key in recording.labels for recording in data.recordings):
+    key = TEXT if not named and level == next(iter(vocabularies)) else level
+    lacking = [recording.name for recording in data.recordings if key not in recording.labels]
+    if len(lacking) == len(data.recordings):
         return None
+    if lacking:
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+        raise DataError(
+            f"{data.name}: no label of {key} for {', '.join(lacking[:3])}{more}; label all recordings or none"
+        )
     return [_tokens(recording, key, level, vocabularies[level]) for recording in data.recordings]
 
 
 def _tokens(recording: Recording, key: str, level: str, vocabulary: LevelVocabulary) -> list[str]:
-    """A label as tokens, the longest that fits first; a blank between words is the delimiter's text."""
+    """A label as tokens, the longest that fits first; a blank between words is the delimiter's text.
+
+    Where the vocabulary writes no words, blanks between tokens (as phonetizers put between words) say nothing.
+    """
     tokens: list[str] = []
     special = {vocabulary.tokens[index] for index in vocabulary.specials}
     longest_first = sorted(set(vocabulary.tokens) - special - {""}, key=len, reverse=True)
@@ -141,6 +148,9 @@ def _tokens(recording: Recording, key: str, level: str, vocabulary: LevelVocabul
     text = recording.labels[key] if vocabulary.word_delimiter is None else " ".join(recording.labels[key].split())
     while text:
         token = next((token for token in longest_first if text.startswith(token)), None)
+        if token is None and text[0].isspace():
+            text = text[1:]
+            continue
         if token is None:
             raise DataError(
                 f"{recording.name}: the label of {level} has {text[0]!r} (at {text[:12]!r}), "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,6 +19,8 @@ from .errors import DataError
 TEXT = "text"
 """The level of checkpoints that write words, and the key of their labels."""
 
+# Owner and name; what ends like a file of labels is meant as one.
+_HUB_ID = re.compile(r"[\w-][\w.-]*/(?!.*\.(?:jsonl?|txt|csv)$)[\w.-]+")
 # Keys of a row that are no levels.
 _AUDIO, _LEVELS = "audio", "levels"
 
@@ -60,8 +64,8 @@ def evaluation_set(name: str, recordings: Sequence[Recording]) -> EvaluationSet:
     """A set of recordings, in the order of their names. Raises DataError where names repeat or there are none."""
     if not recordings:
         raise DataError(f"{name}: holds no recordings")
-    names = [recording.name for recording in recordings]
-    twice = sorted({entry for entry in names if names.count(entry) > 1})
+    counts = Counter(recording.name for recording in recordings)
+    twice = sorted(entry for entry, count in counts.items() if count > 1)
     if twice:
         raise DataError(f"{name}: {', '.join(twice[:3])}: given more than once")
     ordered = sorted(recordings, key=lambda recording: recording.name)
@@ -75,7 +79,7 @@ def evaluation_set(name: str, recordings: Sequence[Recording]) -> EvaluationSet:
 def load_data(source: str | Path | None, scratch: Path) -> EvaluationSet:
     """The set that ``source`` means: None for the bundled one, JSON lines, a folder, a dataset's folder or Hub id.
 
-    ``scratch`` takes audio that a dataset holds inside. Raises DataError, or MissingExtraError where ``datasets`` is
+    ``scratch``, an empty folder, takes audio that a dataset holds inside. Raises DataError, also where ``datasets`` is
     needed and not installed.
     """
     if source is None:
@@ -83,9 +87,9 @@ def load_data(source: str | Path | None, scratch: Path) -> EvaluationSet:
     path = Path(source)
     if path.is_file():
         return evaluation_set(path.name, list(_json_lines(path)))
-    if path.is_dir() and not any((path / name).exists() for name in ("dataset_info.json", "dataset_dict.json")):
+    if path.is_dir() and not _is_dataset(path):
         return evaluation_set(path.name, list(_folder(path)))
-    if not path.is_dir() and (path.suffix or str(source).count("/") != 1 or str(source).startswith((".", "/"))):
+    if not path.is_dir() and not _HUB_ID.fullmatch(str(source)):
         raise DataError(f"{source}: no such file or folder")
     if find_spec("datasets") is None:
         raise DataError(f"{source}: a Hugging Face dataset; type: pip install datasets")
@@ -94,6 +98,12 @@ def load_data(source: str | Path | None, scratch: Path) -> EvaluationSet:
     return evaluation_set(
         str(source), [_recording(place, row, scratch) for place, row in dataset_rows(str(source), scratch)]
     )
+
+
+def _is_dataset(folder: Path) -> bool:
+    """Whether ``datasets`` wrote it (``save_to_disk``), or it is a dataset as the Hub holds it (parquet files)."""
+    stored = any((folder / name).exists() for name in ("dataset_info.json", "dataset_dict.json"))
+    return stored or any(folder.rglob("*.parquet"))
 
 
 def _json_lines(path: Path) -> Iterator[Recording]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from ..audio import AUDIO_SUFFIXES, AudioError, duration
-from ..errors import MissingExtraError
 from .data import EvaluationSet, Recording, evaluation_set
 from .errors import DataError
 
 Verse = tuple[int, int]
 """Sura and aya, both from 1."""
 
+_SURAS = 114
 _PART = re.compile(r"(\d+)(?::(\d+)(?:-(\d+))?)?")
 # A sura and an aya of three digits each without anything between, or parted by one sign: 001001, 1_1, 1:1, 001-001.
 _NAME = re.compile(r"(\d{3})(\d{3})|0*(\d{1,3})[_:.\- ]0*(\d{1,3})")
@@ -41,21 +40,28 @@ def from_verses(verses: str, folder: Path) -> EvaluationSet:
 
 
 def parse_verses(text: str) -> list[Verse]:
-    """Verses in the order named, each once: ``1:5``, ``1:1-7``, or a whole sura as ``112``. Raises DataError."""
-    counts = _ayat_counts()
+    """Verses in the order named, each once: ``1:5``, ``1:1-7``, or a whole sura as ``112``.
+
+    Raises DataError with everything that names no verses.
+    """
     found: dict[Verse, None] = {}
-    for part in text.split(","):
-        match = _PART.fullmatch(part.strip())
+    wrong: list[str] = []
+    for part in map(str.strip, text.split(",")):
+        match = _PART.fullmatch(part)
+        sura = int(match[1]) if match else 0
         if match is None:
-            raise DataError(f"{part.strip()!r} names no verses; write them as 1:5, 1:1-7 or 112")
-        sura = int(match[1])
-        if sura not in counts:
-            raise DataError(f"there is no sura {sura}; they go from 1 to {max(counts)}")
-        first = int(match[2] or 1)
-        last = int(match[3] or match[2] or counts[sura])
-        if not 1 <= first <= last <= counts[sura]:
-            raise DataError(f"{part.strip()}: sura {sura} has the verses 1 to {counts[sura]}")
-        found |= {(sura, aya): None for aya in range(first, last + 1)}
+            wrong.append(f"{part!r} names no verses; write them as 1:5, 1:1-7 or 112")
+        elif not 1 <= sura <= _SURAS:
+            wrong.append(f"there is no sura {sura}; they go from 1 to {_SURAS}")
+        else:
+            count = _verses_of(sura)
+            first, last = int(match[2] or 1), int(match[3] or match[2] or count)
+            if 1 <= first <= last <= count:
+                found |= {(sura, aya): None for aya in range(first, last + 1)}
+            else:
+                wrong.append(f"{part}: sura {sura} has the verses 1 to {count}")
+    if wrong:
+        raise DataError("; ".join(wrong))
     return list(found)
 
 
@@ -79,15 +85,21 @@ def _uthmani(verse: Verse) -> str:
     return str(Aya(*verse).get().uthmani)
 
 
-def _ayat_counts() -> dict[int, int]:
-    """Sura to its number of verses."""
+def _verses_of(sura: int) -> int:
+    """How many there are."""
     try:
         from quran_transcript import Aya
     except ImportError:
-        raise MissingExtraError("quran-transcript", "verses") from None
-    return {sura: int(Aya(sura, 1).get().num_ayat_in_sura) for sura in range(1, 115)}
+        raise DataError("labels from verses need quran-transcript; type: pip install quran-transcript") from None
+    return int(Aya(sura, 1).get().num_ayat_in_sura)
 
 
 def _listed(verses: list[Verse]) -> str:
-    shown: Iterator[str] = (f"{sura}:{aya}" for sura, aya in verses[:10])
-    return ", ".join(shown) + (f" and {len(verses) - 10} more" if len(verses) > 10 else "")
+    """All of them, neighbours as a range: ``1:3-5, 112:1``."""
+    runs: list[tuple[int, int, int]] = []
+    for sura, aya in verses:
+        if runs and runs[-1][0] == sura and runs[-1][2] == aya - 1:
+            runs[-1] = (sura, runs[-1][1], aya)
+        else:
+            runs.append((sura, aya, aya))
+    return ", ".join(f"{sura}:{first}" + (f"-{last}" if last > first else "") for sura, first, last in runs)

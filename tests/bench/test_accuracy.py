@@ -9,11 +9,9 @@ import pytest
 
 from qasr.artifacts import LevelVocabulary
 from qasr.bench.accuracy import compare_accuracy, compare_logits, garbage, measure_accuracy, references
-from qasr.bench.alignment import align_three, edits
 from qasr.bench.data import EvaluationSet, Recording
 from qasr.bench.errors import DataError
 from qasr.bench.results import Accuracy, LevelErrors
-from qasr.bench.statistics import bootstrap_delta
 
 LEVELS = {
     "phonemes": LevelVocabulary(["[PAD]", "a", "aa", "b", "c"], 0, [0]),
@@ -29,12 +27,6 @@ def data(*labels):
 
 def said(phonemes, width=()):
     return {"phonemes": list(phonemes), "width": list(width)}
-
-
-def test_edits():
-    assert edits([["a", "b"], [], ["x y", "z"]], [["a", "c", "b"], ["q"], ["x y"]]) == [1, 1, 1]
-    assert edits([["a"], []], [[], []]) == [1, 0]
-    assert edits([], []) == []
 
 
 def test_labels_become_the_longest_tokens():
@@ -65,6 +57,19 @@ def test_levels_without_labels_are_left_out():
     assert list(found.levels) == ["phonemes"]
     with pytest.raises(DataError, match=r"levels \(phonemes, width\); there are labels of other"):
         measure_accuracy([said("a")], data({"other": "a"}), LEVELS)
+
+
+def test_labels_of_some_recordings_only():
+    labelled = data({"phonemes": "a"}, {"phonemes": "a", "width": "[narrow]"}, {"phonemes": "a"})
+    with pytest.raises(DataError, match=r"set: no label of width for 0.wav, 2.wav; label all recordings or none"):
+        measure_accuracy([said("a")] * 3, labelled, LEVELS)
+
+
+def test_blanks_say_nothing_where_no_words_are_written():
+    """But within a token they belong to it."""
+    labelled = data({"phonemes": " a bc\n", "width": "[very wide] [narrow]"})
+    assert references(labelled, "phonemes", LEVELS) == [["a", "b", "c"]]
+    assert references(labelled, "width", LEVELS) == [["[very wide]", "[narrow]"]]
 
 
 def test_texts_serve_the_first_level():
@@ -100,27 +105,6 @@ def test_deltas_disagreement_and_the_worst():
     assert found.worst[0].candidate == ["c", "", ""]
 
 
-def test_bootstrap():
-    """One of 100 recordings has one edit more: in 37 % of the draws it is not among them, so zero is within."""
-    length = [10] * 100
-    base = LevelErrors(edits=[0] * 100, lengths=length)
-    one = bootstrap_delta([LevelErrors(edits=[1] + [0] * 99, lengths=length)], [base], seed=3)
-    assert one.value == 1 / 1000
-    assert (one.low, one.is_noise) == (0.0, True)
-    assert one.high == pytest.approx(3 / 1000, abs=1e-3)
-    many = bootstrap_delta([LevelErrors(edits=[1, 0] * 50, lengths=length)], [base], seed=3)
-    # Binomial: 0.05 +- 1.96 * sqrt(0.5 * 0.5 / 100) / 10
-    assert (many.value, many.low, many.high) == pytest.approx((0.05, 0.0402, 0.0598), abs=1.1e-3)
-    assert not many.is_noise
-    same = bootstrap_delta([base], [base], seed=3)
-    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
-
-
-def test_bootstrap_over_several_levels_is_of_their_mean():
-    one, none = LevelErrors(edits=[1, 1], lengths=[4, 4]), LevelErrors(edits=[0, 0], lengths=[4, 4])
-    assert bootstrap_delta([one, none], [none, none], seed=0).value == 0.125
-
-
 def test_logits():
     """Three of four frames agree; the difference is 3 in one place, the baseline's sum of squares 4 + 4 + 4 + 36."""
     expected = [{"x": np.array([[2.0, 0], [0, 2]])}, {"x": np.array([[2.0, 0], [6, 0]])}]
@@ -147,11 +131,3 @@ def test_garbage():
     assert (
         garbage(accuracy(0.98), heard, accuracy(0.97), 0.95) == "garbage: 95 % of its phonemes are not the baseline's"
     )
-
-
-def test_alignment_of_three():
-    reference, baseline, candidate = align_three(["a", "b", "c"], ["a", "x", "b"], ["b", "c", "d"])
-    assert reference == ["a", "", "b", "c", ""]
-    assert baseline == ["a", "x", "b", "", ""]
-    assert candidate == ["", "", "b", "c", "d"]
-    assert align_three([], [], []) == ([], [], [])

@@ -104,7 +104,7 @@ def test_failures_and_cautions():
     assert comparison.cautions == (
         "processor: Some CPU before, Other CPU after",
         "onnxruntime: 1.32 before, 1.33 after",
-        "torch: not installed before, 2.13 after",
+        "torch: none before, 2.13 after",
         "the machine was busy after: others took 50 % of its time",
     )
 

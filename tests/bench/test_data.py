@@ -9,7 +9,6 @@ import soundfile
 
 from qasr.bench.data import load_data
 from qasr.bench.errors import DataError
-from qasr.bench.verses import from_verses, parse_verses
 
 
 @pytest.fixture
@@ -74,6 +73,7 @@ def test_the_hash_is_of_audio_and_labels_alone(folder, tmp_path, make_tones):
         ([{"audio": "0.wav", "levels": {"ghonna": 3}}], "line 1: the label 'ghonna' is no text"),
         ([{"audio": "0.wav", "text": "a"}] * 2, "0.wav: given more than once"),
         ([""], "data.jsonl: holds no recordings"),
+        ([{"audio": "0.wav", "text": "a"}, "", {"audio": 3}], "line 3: no 'audio' with the path of a recording"),
     ],
 )
 def test_bad_json_lines(folder, tmp_path, rows, message):
@@ -91,9 +91,14 @@ def test_a_folder_with_texts(folder, tmp_path):
         load_data(folder, tmp_path)
 
 
-def test_nothing_there(tmp_path):
-    with pytest.raises(DataError, match=r"nowhere.jsonl: no such file or folder"):
-        load_data(tmp_path / "nowhere.jsonl", tmp_path)
+@pytest.mark.parametrize("name", ["nowhere.jsonl", "some/nowhere.jsonl", "nowhere", "./a/b", "a/b/c", "some/list.txt"])
+def test_nothing_there(tmp_path, monkeypatch, name):
+    """None of these is taken for a dataset's id on the Hub."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=rf"{name}: no such file or folder"):
+        load_data(name, tmp_path)
+    with pytest.raises(DataError, match="no such file or folder"):
+        load_data(tmp_path / name, tmp_path)
 
 
 def test_limited(folder, tmp_path):
@@ -104,60 +109,3 @@ def test_limited(folder, tmp_path):
     assert two.name == "data.jsonl, 2 of 3"
     assert two.sha256 != data.sha256
     assert data.limited(3) is data
-
-
-def test_a_dataset_on_disk(folder, tmp_path):
-    """Encoded audio inside, as ``save_to_disk`` writes it; nothing but qasr decodes it."""
-    datasets = pytest.importorskip("datasets")
-    rows = {
-        "audio": [{"bytes": (folder / f"{number}.wav").read_bytes(), "path": f"{number}.wav"} for number in range(2)],
-        "phonemes": ["abc", "cab"],
-        "reciter": [1, 2],
-    }
-    stored = datasets.Dataset.from_dict(rows).cast_column("audio", datasets.Audio())
-    datasets.DatasetDict({"test": stored, "train": stored}).save_to_disk(tmp_path / "hub")
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    data = load_data(tmp_path / "hub", scratch)
-    assert [recording.labels for recording in data.recordings] == [{"phonemes": "abc"}, {"phonemes": "cab"}]
-    assert data.recordings[0].audio.read_bytes() == (folder / "0.wav").read_bytes()
-    stored.remove_columns("audio").save_to_disk(tmp_path / "mute")
-    with pytest.raises(DataError, match="mute: 0 audio columns among phonemes, reciter"):
-        load_data(tmp_path / "mute", scratch)
-
-
-def test_verses():
-    assert parse_verses("1:1-3, 112") == [(1, 1), (1, 2), (1, 3), (112, 1), (112, 2), (112, 3), (112, 4)]
-    assert parse_verses("2:255,2:255") == [(2, 255)]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("one", "'one' names no verses"),
-        ("115", "there is no sura 115; they go from 1 to 114"),
-        ("1:8", "1:8: sura 1 has the verses 1 to 7"),
-        ("1:5-2", "1:5-2: sura 1 has the verses 1 to 7"),
-        ("1:0", "1:0: sura 1 has the verses 1 to 7"),
-    ],
-)
-def test_no_such_verses(text, message):
-    with pytest.raises(DataError, match=message):
-        parse_verses(text)
-
-
-def test_labels_from_verses(tmp_path, make_tones):
-    for name in ("001001.wav", "1_2.wav", "x/112:1.wav", "notes.wav"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        soundfile.write(tmp_path / name, make_tones("abc"), 16_000)
-    data = from_verses("1:1-2,112:1", tmp_path)
-    first = data.recordings[0]
-    assert first.audio.name == "001001.wav"
-    assert first.labels["phonemes"].startswith("بِسمِللَااهِ")
-    assert len(first.labels) == 11
-    assert first.labels["ghonna"].startswith("[لا غنة]")
-    with pytest.raises(DataError, match=r"no recording of 1:3, 1:4, 1:5, 1:6, 1:7"):
-        from_verses("1", tmp_path)
-    soundfile.write(tmp_path / "1_1.wav", make_tones("abc"), 16_000)
-    with pytest.raises(DataError, match=r"more than one recording of 1:1"):
-        from_verses("1:1", tmp_path)
