@@ -12,7 +12,7 @@ from .data import EvaluationSet
 from .errors import DataError
 
 # Enough lengths to stand for the set, few enough for several rounds of many artifacts.
-_RECORDINGS = 32
+_RECORDINGS = 24
 # Different clips of one length: a single one could be a lucky one for a cache.
 _JOINED = 2
 
@@ -20,7 +20,7 @@ _JOINED = 2
 def clips(data: EvaluationSet, seconds: float | None, seed: int, scratch: Path) -> list[Path]:
     """Audio files to measure with; the same for the same data and seed.
 
-    Without ``seconds`` up to 32 recordings, evenly spread over the lengths of the set, in random order. With it, two
+    Without ``seconds`` up to 24 recordings, evenly spread over the lengths of the set, in random order. With it, two
     clips of exactly that length, joined from the recordings in random order. Raises DataError where the set is too
     short for that.
     """

@@ -37,7 +37,7 @@ class Options:
     """Clips that go through the engine together, in every scenario but single-stream."""
     rounds: int = 5
     min_seconds: float = 1.0
-    min_queries: int = 32
+    min_queries: int = 24
     timeout_seconds: float = 120.0
     """How long a child may give no sign of life."""
     device: str = "cpu"

@@ -159,7 +159,7 @@ _HOW = _together(
             "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Fresh processes for each."
         ),
         click.option("--min-seconds", type=click.FloatRange(0), default=1.0, show_default=True),
-        click.option("--min-queries", type=click.IntRange(1), default=32, show_default=True),
+        click.option("--min-queries", type=click.IntRange(1), default=24, show_default=True),
         click.option(
             "--latency-bound",
             type=click.FloatRange(0, min_open=True),
@@ -311,6 +311,8 @@ def _run(artifacts: tuple[Path, ...], baseline: Path | None, given: dict[str, An
             # Called before a visit: what came before it is done.
             first = bar.tasks[0].total is None
             bar.update(task, description=now, total=visits, advance=0 if first else 1)
+            if not console.is_terminal:
+                console.print(f"{bar.tasks[0].completed + 1:.0f} of {visits}: {now}")
 
         benchmark = Benchmark(artifacts, _data(given, Path(scratch)), options, baseline=baseline, progress=progress)
         return benchmark.run(["qbench", *sys.argv[1:]])
