@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from scipy import stats
-
 from . import figures
-from .noise import Shift, shifts
+from .noise import Shift, shifts, swap_chance
 from .results import LevelErrors, Row, Speed
-from .statistics import bootstrap_delta
 
 Verdict = Literal["better", "worse", "same"]
 Pair = tuple[Row, Row]
@@ -80,7 +77,7 @@ def measured_changes(pairs: Sequence[Pair], reference: Pair | None) -> list[Chan
 
 
 def exact_changes(pairs: Sequence[Pair]) -> Iterator[Change]:
-    """What does not scatter: size, and error rates on the same recordings, by the paired bootstrap."""
+    """What does not scatter: size, and error rates on the same recordings."""
     for one, other in pairs:
         change = other.size_bytes / one.size_bytes - 1
         before, after = one.size_bytes / 1e6, other.size_bytes / 1e6
@@ -172,11 +169,5 @@ def _errors(row: Row) -> dict[str, LevelErrors]:
 
 
 def _error_change(name: str, figure: str, early: LevelErrors, late: LevelErrors) -> Change:
-    change = late.rate - early.rate
-    chance = 1.0
-    if early.edits != late.edits:
-        interval = bootstrap_delta([late], [early], seed=0)
-        # The interval spans 2 x 1.96 standard errors.
-        error = (interval.high - interval.low) / 3.92
-        chance = 2 * float(stats.norm.sf(abs(change) / error)) if error else 0.0
-    return Change(name, "errors", figure, early.rate, late.rate, change, chance)
+    chance = swap_chance(early.edits, late.edits)
+    return Change(name, "errors", figure, early.rate, late.rate, late.rate - early.rate, chance)

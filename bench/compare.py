@@ -52,8 +52,8 @@ class Comparison:
 def compare(before: Report, after: Report) -> Comparison:
     """Compare rows of the same name. Raises ReportError where the data differ, or no row is in both.
 
-    A change counts where it is larger than ``PRACTICAL`` and its chance holds after Holm's correction. Figures that are
-    exactly equal in both reports are no tests: no relabelling of the runs could make them differ (Tarone 1990, "A
+    A change counts where it is larger than ``PRACTICAL`` and its chance holds after Holm's correction. Figures that did
+    not change at all are not counted as tests: no relabelling of the runs could make them differ (Tarone 1990, "A
     modified Bonferroni method for discrete data").
     """
     if before.data.sha256 != after.data.sha256:

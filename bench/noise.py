@@ -51,6 +51,17 @@ def shifts(before: Sequence[Sequence[float]], after: Sequence[Sequence[float]]) 
     return found
 
 
+def swap_chance(before: Sequence[int], after: Sequence[int]) -> float:
+    """Probability of a difference of the sums as large, had each recording's two counts been swapped by chance.
+
+    The randomization test of paired differences: their sum is held against the normal distribution of sums with random
+    signs, with a correction for its steps of two, which keeps it above the exact probability of a few differences.
+    """
+    differences = np.subtract(after, before)
+    total, spread = abs(int(differences.sum())), float(np.square(differences).sum()) ** 0.5
+    return min(1.0, 2 * float(stats.norm.sf((total - 1) / spread))) if total else 1.0
+
+
 def beyond_noise(chances: Sequence[float], significance: float) -> set[int]:
     """Places of the chances that hold when the probability of one false alarm among all shall be ``significance``.
 
