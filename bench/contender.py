@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +87,7 @@ def line_up(artifacts: Sequence[Path], baseline: Path | None) -> list[Contender]
 
 def _names(folders: Sequence[Path]) -> list[str]:
     """The folders' names; where two are the same, the whole paths."""
-    names = [folder.resolve().name for folder in folders]
+    names = [Path(os.path.abspath(folder)).name for folder in folders]  # noqa: PTH100 (a link keeps its name)
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
