@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..errors import MissingExtraError, QasrError
+from ..errors import MissingExtraError
 from ..version import __version__
 from .common import FAILED, OK, main, verbosity
+from .qbench_options import DATA, HOW, LIMITS, REPORT
 
 if TYPE_CHECKING:
     from ..bench.data import EvaluationSet
@@ -40,7 +40,6 @@ Exit codes: 0 all done, 1 an artifact failed (the others are measured), 2 wrong 
 """
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
-_Function = Callable[..., Any]
 
 
 class _Group(click.Group):
@@ -66,149 +65,13 @@ def command() -> None:
     """Measure artifacts as they would be used: load time, RTF, memory, error rates, throughput."""
 
 
-class _List(click.ParamType[tuple[Any, ...]]):
-    """Values with commas."""
-
-    def __init__(self, kind: Callable[[str], Any], name: str) -> None:
-        self.kind, self.name = kind, name
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[Any, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(self.kind(part.strip()) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not {self.name} with commas between", param, context)
-
-
-def _bytes(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    from ..bench.recommend import parse_bytes
-
-    try:
-        return None if value is None else parse_bytes(value)
-    except (QasrError, ValueError) as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _points(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    """Percentage points, as a share."""
-    try:
-        return None if value is None else float(value.rstrip("% ")) / 100
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is no number of percentage points") from None
-
-
-def _together(options: list[_Function]) -> Callable[[_Function], _Function]:
-    def decorate(function: _Function) -> _Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-_DATA = _together(
-    [
-        click.option(
-            "--data",
-            metavar="SET",
-            help="Labelled recordings: JSON lines, a folder with a .txt for each, a Hugging Face dataset (folder or "
-            "id).  [default: the bundled evaluation set]",
-        ),
-        click.option("--from-verses", metavar="VERSES", help="Label recordings by verse numbers, as 1:1-7,112:1-4."),
-        click.option("--audio-dir", type=click.Path(path_type=Path), help="Where the recordings of the verses lie."),
-        click.option("--limit", type=click.IntRange(1), help="Use so many recordings, evenly spread over the lengths."),
-    ]
-)
-_HOW = _together(
-    [
-        click.option(
-            "--scenario",
-            "scenarios",
-            type=_List(str, "names"),
-            default="single-stream,offline",
-            show_default=True,
-            metavar="NAMES",
-            help="single-stream, multi-stream, offline, server, as MLPerf means them.",
-        ),
-        click.option(
-            "--durations",
-            type=_List(float, "seconds"),
-            metavar="SECONDS",
-            help="Measure speed on clips of these lengths.  [default: the recordings as they are]",
-        ),
-        click.option(
-            "--threads",
-            type=_List(int, "numbers"),
-            metavar="NUMBERS",
-            help="Threads to compute with.  [default: all cores]",
-        ),
-        click.option(
-            "--batch",
-            "batches",
-            type=_List(int, "numbers"),
-            default="8",
-            show_default=True,
-            metavar="NUMBERS",
-            help="Clips together in the engine, in every scenario but single-stream.",
-        ),
-        click.option(
-            "--device", default="cpu", show_default=True, help="cpu, cuda (ONNX Runtime), gpu or npu (OpenVINO)."
-        ),
-        click.option(
-            "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Fresh processes for each."
-        ),
-        click.option("--min-seconds", type=click.FloatRange(0), default=1.0, show_default=True),
-        click.option("--min-queries", type=click.IntRange(1), default=24, show_default=True),
-        click.option(
-            "--latency-bound",
-            type=click.FloatRange(0, min_open=True),
-            default=1.0,
-            show_default=True,
-            help="Seconds that 99 % of the queries may take in the scenario server.",
-        ),
-        click.option(
-            "--rate",
-            type=click.FloatRange(0, min_open=True),
-            help="Arrivals a second in the scenario server.  [default: search for the highest that holds the bound]",
-        ),
-        click.option(
-            "--timeout",
-            type=click.FloatRange(0, min_open=True),
-            default=120.0,
-            show_default=True,
-            help="Seconds without a sign of life after which an artifact counts as hanging.",
-        ),
-        click.option("--seed", type=int, default=0, show_default=True),
-    ]
-)
-_REPORT = click.option(
-    "--report", type=click.Path(path_type=Path, file_okay=False), help="Write report.html, .json and .csv here."
-)
-_LIMITS = _together(
-    [
-        click.option("--recommend", is_flag=True, help="Say which artifact is the fastest within the limits."),
-        click.option("--max-rss", callback=_bytes, metavar="SIZE", help="Peak memory, as 1GB or 800MiB."),
-        click.option("--max-size", callback=_bytes, metavar="SIZE", help="Size on disk."),
-        click.option(
-            "--max-per-delta",
-            callback=_points,
-            metavar="POINTS",
-            help="Error rate of the first level over the baseline's.",
-        ),
-        click.option("--max-load", type=click.FloatRange(0, min_open=True), metavar="SECONDS"),
-        click.option("--max-rtf", type=click.FloatRange(0, min_open=True)),
-    ]
-)
-
-
 @command.command("measure", context_settings=_CONTEXT, epilog=EPILOG)
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--baseline", type=click.Path(path_type=Path), help="Compare with it.  [default: the first in fp32]")
-@_DATA
-@_HOW
-@_LIMITS
-@_REPORT
+@DATA
+@HOW
+@LIMITS
+@REPORT
 @verbosity
 def measure(
     artifacts: tuple[Path, ...], baseline: Path | None, report: Path | None, console: Console, **given: Any
@@ -221,8 +84,8 @@ def measure(
 
 @command.command("show", context_settings=_CONTEXT)
 @click.argument("stored", type=click.Path(path_type=Path, dir_okay=False), metavar="REPORT.JSON")
-@_LIMITS
-@_REPORT
+@LIMITS
+@REPORT
 @verbosity
 def show(stored: Path, report: Path | None, console: Console, **given: Any) -> None:
     """Print a stored report again, or write it as a page."""
@@ -257,9 +120,9 @@ def compare(before: Path, after: Path, console: Console) -> None:
 )
 @click.option("--no-export", is_flag=True, help="Take only what is there.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="As for qexport.")
-@_DATA
-@_HOW
-@_REPORT
+@DATA
+@HOW
+@REPORT
 @verbosity
 def techniques(
     model: str,

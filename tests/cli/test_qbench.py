@@ -82,13 +82,13 @@ def test_a_failed_row_is_exit_code_1(toy, data, tmp_path):
     ],
 )
 def test_wrong_usage(toy, arguments, message):
-    result = invoke(toy.folder, *arguments)
+    result = CliRunner().invoke(command, [str(toy.folder), *arguments])
     assert result.exit_code == 2
     assert message in result.output
 
 
 def test_nothing_given():
-    result = invoke("measure")
+    result = CliRunner().invoke(command, ["measure"])
     assert result.exit_code == 2
     assert "Missing argument" in result.output
 
