@@ -23,6 +23,8 @@ SIGNIFICANCE = 0.01
 
 # Share of idle time from which a machine counts as quiet.
 _QUIET = 0.9
+# Logarithm of a factor that no machine makes: as much as nothing is known of the noise.
+_UNKNOWN = 10.0
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,16 @@ def compare(before: Report, after: Report) -> Comparison:
         (pair for name in (before.baseline, after.baseline) for pair in measured if pair[0].name == name), None
     )
     changes = [*measured_changes(measured, reference), *exact_changes(measured)]
+    visible = _visible(changes)
     return Comparison(
         changes=tuple(_judged(changes)),
         reference=reference[0].name if reference else None,
         machine=_machine(reference),
-        visible=_visible(changes),
+        visible=visible,
         only_before=tuple(_only(before, after)),
         only_after=tuple(_only(after, before)),
         failures=tuple(_failures(pairs)),
-        cautions=tuple(_cautions(before, after, measured, reference)),
+        cautions=(*_blind(visible), *_cautions(before, after, measured, reference)),
     )
 
 
@@ -97,7 +100,8 @@ def _visible(changes: Sequence[Change]) -> dict[str, float]:
     found: dict[str, list[float]] = defaultdict(list)
     for change in changes:
         if change.shift is not None:
-            smallest = math.expm1(min(change.shift.visible(SIGNIFICANCE / tests), 700.0))
+            logarithm = change.shift.visible(SIGNIFICANCE / tests)
+            smallest = math.expm1(logarithm) if logarithm < _UNKNOWN else math.inf
             found[change.figure].append(max(smallest, PRACTICAL[change.kind]))
     return {figure: median(values) for figure, values in found.items()}
 
@@ -148,6 +152,16 @@ def _cautions(before: Report, after: Report, measured: Sequence[Pair], reference
         idle = report.environment.idle_share
         if idle < _QUIET:
             yield f"the machine was busy {when}: others took {100 * (1 - idle):.0f} % of its time"
+
+
+def _blind(visible: dict[str, float]) -> Iterator[str]:
+    """What scatters so much that a comparison without a finding says little."""
+    blurred = [figure for figure, smallest in visible.items() if 1.0 < smallest < math.inf]
+    if blurred:
+        yield (
+            f"the rounds scatter so much that twice as much would not show in {'; '.join(blurred)}: "
+            "measure both again with more rounds, or with nothing else running"
+        )
 
 
 def _conditions(report: Report) -> dict[str, object]:
@@ -202,7 +216,7 @@ def render(comparison: Comparison) -> Group:
 def _visible_table(comparison: Comparison) -> Table:
     table = Table("measured in rounds", "a change counts from", box=None)
     for figure, smallest in comparison.visible.items():
-        table.add_row(figure, f"{100 * smallest:.0f} %" if smallest < 10 else "cannot be told from noise")
+        table.add_row(figure, f"{100 * smallest:.0f} %" if smallest < math.inf else "unknown")
     return table
 
 

@@ -73,8 +73,27 @@ def test_figures_of_a_change():
 
 
 def test_one_round_tells_nothing_about_noise():
-    comparison = compare(report([row("base", [0.1]), row("a", [0.1])]), report([row("base", [0.1]), row("a", [0.9])]))
+    def once(seconds):
+        made = report([row("base", [0.1]), row("a", [seconds])])
+        return msgspec.structs.replace(made, settings=msgspec.structs.replace(made.settings, rounds=1))
+
+    comparison = compare(once(0.1), once(0.9))
     assert comparison.found == ()
+    assert comparison.cautions == ("a single round tells nothing about noise: use at least three in both runs",)
+    (line,) = (line for line in said(comparison).splitlines() if line.startswith(" relative time"))
+    assert line.split()[-1] == "unknown"
+
+
+def test_a_disturbed_run_is_called_one():
+    """The baseline took three times as long in two of five rounds: that nothing is found is said to mean little."""
+    base = row("base", (0.1, 0.3, 0.1, 0.1, 0.25))
+    before, after = report([base, row("a", (0.1,) * 5)]), report([row("base", (0.1,) * 5), row("a", (0.13,) * 5)])
+    comparison = compare(before, after)
+    assert comparison.found == ()
+    assert comparison.cautions == (
+        "the rounds scatter so much that twice as much would not show in relative time, single-stream, recordings, "
+        "2 threads, batch 1: measure both again with more rounds, or with nothing else running",
+    )
 
 
 def test_the_same_report():
