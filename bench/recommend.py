@@ -36,11 +36,18 @@ class Verdict:
 
     row: Row
     rtf: float
+    relative_time: float | None
+    """Computing time over the baseline's, median over the rounds; None where the baseline failed."""
     broken: tuple[str, ...]
     """A line for each limit that it breaks."""
     excess: float
     """Sum over the broken limits of how far beyond it is, relative to the limit."""
     caution: str | None = None
+
+    @property
+    def rank(self) -> float:
+        """Smaller is faster: the relative time, which a slow moment of the machine does not move, else RTF."""
+        return self.rtf if self.relative_time is None else self.relative_time
 
 
 @dataclass(frozen=True)
@@ -51,18 +58,22 @@ class Recommendation:
     nearest: Verdict | None
     others: tuple[Verdict, ...]
     """Those that meet the limits, fastest first, then those that do not."""
+    failed: tuple[Row, ...] = ()
+    """Those that could not be measured."""
 
 
 def recommend(report: Report, limits: Limits) -> Recommendation:
     """The fastest of the rows that meet all limits. Raises BenchError where every row failed."""
-    verdicts = [_verdict(row, limits) for row in report.rows if row.failure is None and row.speeds]
+    baseline = report.row(report.baseline)
+    verdicts = [_verdict(row, baseline, limits) for row in report.rows if row.failure is None and row.speeds]
     if not verdicts:
         raise BenchError("nothing to recommend: every artifact failed")
-    fits = sorted((verdict for verdict in verdicts if not verdict.broken), key=lambda verdict: verdict.rtf)
+    fits = sorted((verdict for verdict in verdicts if not verdict.broken), key=lambda verdict: verdict.rank)
     breaks = sorted((verdict for verdict in verdicts if verdict.broken), key=lambda verdict: verdict.excess)
+    failed = tuple(row for row in report.rows if row.failure is not None)
     if fits:
-        return Recommendation(fits[0], None, (*fits[1:], *breaks))
-    return Recommendation(None, breaks[0], tuple(breaks[1:]))
+        return Recommendation(fits[0], None, (*fits[1:], *breaks), failed)
+    return Recommendation(None, breaks[0], tuple(breaks[1:]), failed)
 
 
 def render(recommendation: Recommendation) -> Group:
@@ -80,6 +91,8 @@ def render(recommendation: Recommendation) -> Group:
     table = Table("artifact", "figures", "why not", box=None)
     for verdict in recommendation.others:
         table.add_row(verdict.row.name, _said(verdict), "; ".join(verdict.broken) or "slower")
+    for row in recommendation.failed:
+        table.add_row(row.name, "", f"failed: {row.failure}")
     return Group(headline, table)
 
 
@@ -91,9 +104,10 @@ def parse_bytes(text: str) -> int:
     return round(float(found[1]) * _UNITS[found[2].upper()])
 
 
-def _verdict(row: Row, limits: Limits) -> Verdict:
+def _verdict(row: Row, baseline: Row, limits: Limits) -> Verdict:
     speed = figures.main_speed(row)
     assert speed is not None
+    base = figures.find(baseline, speed)
     rtf = figures.rtf(speed.queries)
     broken = list(_broken(row, rtf, limits))
     caution = None
@@ -103,7 +117,8 @@ def _verdict(row: Row, limits: Limits) -> Verdict:
             f"Its error rate's delta is {100 * delta.value:+.2f} points, "
             f"but the interval of this data reaches {100 * delta.high:+.2f}."
         )
-    return Verdict(row, rtf, tuple(line for line, _ in broken), sum(excess for _, excess in broken), caution)
+    reasons, excess = tuple(line for line, _ in broken), sum(excess for _, excess in broken)
+    return Verdict(row, rtf, figures.relative_time(speed, base) if base else None, reasons, excess, caution)
 
 
 def _broken(row: Row, rtf: float, limits: Limits) -> Iterator[tuple[str, float]]:
@@ -111,22 +126,28 @@ def _broken(row: Row, rtf: float, limits: Limits) -> Iterator[tuple[str, float]]
     delta = row.accuracy.first_delta.value if row.accuracy and row.accuracy.first_delta else 0.0
     load = figures.warm_load_seconds(row)
     rss = figures.peak_rss_bytes(row)
+    # Value, limit, what it is, how both are written.
     checks = (
-        (rss, limits.max_rss_bytes, f"peak memory {rss / 1e6:.0f} MB"),
-        (row.size_bytes, limits.max_size_bytes, f"size {row.size_bytes / 1e6:.1f} MB"),
-        (delta, limits.max_delta, f"error rate {100 * delta:+.2f} points"),
-        (load, limits.max_load_seconds, f"loads in {load:.2f} s"),
-        (rtf, limits.max_rtf, f"RTF {rtf:.4f}"),
+        (rss, limits.max_rss_bytes, "peak memory", _megabytes),
+        (row.size_bytes, limits.max_size_bytes, "size", _megabytes),
+        (delta, limits.max_delta, "error rate", lambda share: f"{100 * share:+.2f} points"),
+        (load, limits.max_load_seconds, "load", lambda seconds: f"{seconds:.2f} s"),
+        (rtf, limits.max_rtf, "RTF", lambda value: f"{value:.4f}"),
     )
-    for value, limit, line in checks:
+    for value, limit, what, written in checks:
         if limit is not None and value > limit:
-            yield line, (value - limit) / max(abs(limit), 1e-4)
+            yield f"{what} {written(value)}, over {written(limit)}", (value - limit) / max(abs(limit), 1e-4)
+
+
+def _megabytes(count: float) -> str:
+    return f"{count / 1e6:.1f} MB"
 
 
 def _said(verdict: Verdict) -> str:
     row = verdict.row
     delta = row.accuracy.first_delta if row.accuracy else None
+    relative = "" if verdict.relative_time is None else f", {verdict.relative_time:.2f} x the baseline's time"
     return (
-        f"RTF {verdict.rtf:.4f}, {row.size_bytes / 1e6:.1f} MB, peak {figures.peak_rss_bytes(row) / 1e6:.0f} MB, "
+        f"RTF {verdict.rtf:.4f}{relative}, {_megabytes(row.size_bytes)}, peak {_megabytes(figures.peak_rss_bytes(row))}, "
         f"error rate {f'{100 * delta.value:+.2f} points' if delta else 'the baseline'}"
     )

@@ -41,11 +41,15 @@ def test_without_limits_the_fastest(measured):
 @pytest.mark.parametrize(
     ("limits", "chosen", "broken"),
     [
-        (Limits(max_delta=0.01), "small", {"quick": ("error rate +2.00 points",)}),
-        (Limits(max_rss_bytes=500_000_000), "quick", {"small": ("peak memory 900 MB",)}),
-        (Limits(max_size_bytes=5_000_000), "small", {"base": ("size 10.0 MB",), "quick": ("size 8.0 MB",)}),
-        (Limits(max_load_seconds=1.5, max_delta=0.01), "base", {"small": ("loads in 2.00 s",)}),
-        (Limits(max_rtf=0.015), "quick", {"base": ("RTF 0.0500",), "small": ("RTF 0.0200",)}),
+        (Limits(max_delta=0.01), "small", {"quick": ("error rate +2.00 points, over +1.00 points",)}),
+        (Limits(max_rss_bytes=500_000_000), "quick", {"small": ("peak memory 900.0 MB, over 500.0 MB",)}),
+        (
+            Limits(max_size_bytes=5_000_000),
+            "small",
+            {"base": ("size 10.0 MB, over 5.0 MB",), "quick": ("size 8.0 MB, over 5.0 MB",)},
+        ),
+        (Limits(max_load_seconds=1.5, max_delta=0.01), "base", {"small": ("load 2.00 s, over 1.50 s",)}),
+        (Limits(max_rtf=0.015), "quick", {"base": ("RTF 0.0500, over 0.0150",), "small": ("RTF 0.0200, over 0.0150",)}),
     ],
 )
 def test_limits(measured, limits, chosen, broken):
@@ -63,7 +67,7 @@ def test_nothing_meets_the_limits(measured):
     assert names(found) == ["quick", "base"]
     console = Console(file=StringIO(), width=200)
     console.print(render(found))
-    assert console.file.getvalue().startswith("Nothing meets the limits. Nearest: small (size 2.0 MB).")
+    assert console.file.getvalue().startswith("Nothing meets the limits. Nearest: small (size 2.0 MB, over 1.9 MB).")
 
 
 def test_an_interval_beyond_the_limit_is_said(measured):
@@ -77,6 +81,25 @@ def test_an_interval_beyond_the_limit_is_said(measured):
     console.print(render(found))
     assert "Recommended: small" in console.file.getvalue()
     assert "error rate +2.00 points" in console.file.getvalue()
+    assert [row.name for row in found.failed] == ["gone"]
+    assert "failed: dies" in console.file.getvalue()
+
+
+def test_a_slow_moment_does_not_rank():
+    """Ten times as long in round 2, for all but one: RTF 0.12 and 0.03, but 0.5 and 0.6 of the baseline's time."""
+    disturbed = report([row("base", (0.1, 1.0, 0.1)), row("fast", (0.05, 0.62, 0.05)), row("lucky", (0.06,) * 3)])
+    found = recommend(disturbed, Limits())
+    assert found.chosen.row.name == "fast"
+    assert found.chosen.rtf == pytest.approx(0.12)
+    assert found.others[0].rtf == pytest.approx(0.03)
+    assert found.others[0].relative_time == pytest.approx(0.6)
+
+
+def test_a_baseline_that_failed():
+    rows = [row("base", failure="dies", speeds=[], visits=[], accuracy=None), row("a"), row("b", (0.05,) * 3)]
+    found = recommend(report(rows), Limits())
+    assert (found.chosen.row.name, found.chosen.relative_time) == ("b", None)
+    assert names(found) == ["a"]
 
 
 def test_everything_failed():
