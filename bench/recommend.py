@@ -148,6 +148,7 @@ def _said(verdict: Verdict) -> str:
     delta = row.accuracy.first_delta if row.accuracy else None
     relative = "" if verdict.relative_time is None else f", {verdict.relative_time:.2f} x the baseline's time"
     return (
-        f"RTF {verdict.rtf:.4f}{relative}, {_megabytes(row.size_bytes)}, peak {_megabytes(figures.peak_rss_bytes(row))}, "
+        f"RTF {verdict.rtf:.4f}{relative}, "
+        f"{_megabytes(row.size_bytes)}, peak {_megabytes(figures.peak_rss_bytes(row))}, "
         f"error rate {f'{100 * delta.value:+.2f} points' if delta else 'the baseline'}"
     )
