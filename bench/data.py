@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import reference
 from ..audio import AUDIO_SUFFIXES, AudioError, duration
+from ..errors import MissingExtraError
 from .errors import DataError
 
 TEXT = "text"
@@ -79,8 +80,8 @@ def evaluation_set(name: str, recordings: Sequence[Recording]) -> EvaluationSet:
 def load_data(source: str | Path | None, scratch: Path) -> EvaluationSet:
     """The set that ``source`` means: None for the bundled one, JSON lines, a folder, a dataset's folder or Hub id.
 
-    ``scratch``, an empty folder, takes audio that a dataset holds inside. Raises DataError, also where ``datasets`` is
-    needed and not installed.
+    ``scratch``, an empty folder, takes audio that a dataset holds inside. Raises DataError, or
+    MissingExtraError where ``datasets`` is needed and not installed.
     """
     if source is None:
         return evaluation_set("bundled", list(_json_lines(reference.EVALUATION)))
@@ -92,7 +93,7 @@ def load_data(source: str | Path | None, scratch: Path) -> EvaluationSet:
     if not path.is_dir() and not _HUB_ID.fullmatch(str(source)):
         raise DataError(f"{source}: no such file or folder")
     if find_spec("datasets") is None:
-        raise DataError(f"{source}: a Hugging Face dataset; type: pip install datasets")
+        raise MissingExtraError(f"datasets, which opens {source},", "datasets")
     from .hub_data import dataset_rows
 
     return evaluation_set(
@@ -107,11 +108,7 @@ def _is_dataset(folder: Path) -> bool:
 
 
 def _json_lines(path: Path) -> Iterator[Recording]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_read(path).splitlines(), 1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"
@@ -124,6 +121,13 @@ def _json_lines(path: Path) -> Iterator[Recording]:
         yield _recording(place, row, path.parent)
 
 
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+
+
 def _folder(path: Path) -> Iterator[Recording]:
     """Audio files with a text of the same name beside them."""
     for audio in sorted(path.rglob("*")):
@@ -132,7 +136,7 @@ def _folder(path: Path) -> Iterator[Recording]:
         label = audio.with_suffix(".txt")
         if not label.is_file():
             raise DataError(f"{audio}: no {label.name} beside it")
-        text = " ".join(label.read_text(encoding="utf-8").split())
+        text = " ".join(_read(label).split())
         # A folder does not say which level its texts are of: they serve the first, see ``accuracy``.
         yield _recording(str(label), {_AUDIO: str(audio.relative_to(path)), TEXT: text}, path)
 

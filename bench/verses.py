@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from ..audio import AUDIO_SUFFIXES, AudioError, duration
+from ..errors import MissingExtraError
 from .data import EvaluationSet, Recording, evaluation_set
 from .errors import DataError
 
@@ -42,7 +43,7 @@ def from_verses(verses: str, folder: Path) -> EvaluationSet:
 def parse_verses(text: str) -> list[Verse]:
     """Verses in the order named, each once: ``1:5``, ``1:1-7``, or a whole sura as ``112``.
 
-    Raises DataError with everything that names no verses.
+    Raises DataError with everything that names no verses, or MissingExtraError.
     """
     found: dict[Verse, None] = {}
     wrong: list[str] = []
@@ -90,7 +91,7 @@ def _verses_of(sura: int) -> int:
     try:
         from quran_transcript import Aya
     except ImportError:
-        raise DataError("labels from verses need quran-transcript; type: pip install quran-transcript") from None
+        raise MissingExtraError("quran-transcript", "verses") from None
     return int(Aya(sura, 1).get().num_ayat_in_sura)
 
 

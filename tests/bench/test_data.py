@@ -86,6 +86,9 @@ def test_a_folder_with_texts(folder, tmp_path):
         (folder / f"{number}.txt").write_text(text)
     data = load_data(folder, tmp_path)
     assert [recording.labels for recording in data.recordings] == [{"text": "abc"}, {"text": "cab"}, {"text": "abcabc"}]
+    (folder / "1.txt").write_bytes(b"\xff")
+    with pytest.raises(DataError, match=r"1.txt: cannot be read \('utf-8' codec"):
+        load_data(folder, tmp_path)
     (folder / "1.txt").unlink()
     with pytest.raises(DataError, match=r"1.wav: no 1.txt beside it"):
         load_data(folder, tmp_path)

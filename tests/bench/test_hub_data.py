@@ -10,6 +10,7 @@ import soundfile
 from qasr.bench import data as data_module
 from qasr.bench.data import load_data
 from qasr.bench.errors import DataError
+from qasr.errors import MissingExtraError
 
 datasets = pytest.importorskip("datasets")
 
@@ -143,5 +144,5 @@ def test_what_datasets_cannot_open(scratch, tmp_path):
 
 def test_without_datasets(scratch, monkeypatch):
     monkeypatch.setattr(data_module, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match="obadx/qdat_bench: a Hugging Face dataset; type: pip install datasets"):
+    with pytest.raises(MissingExtraError, match=r"which opens obadx/qdat_bench, .*: pip install 'qasr\[datasets\]'"):
         load_data("obadx/qdat_bench", scratch)

@@ -9,6 +9,7 @@ import soundfile
 
 from qasr.bench.errors import DataError
 from qasr.bench.verses import from_verses, parse_verses
+from qasr.errors import MissingExtraError
 
 
 def test_verses():
@@ -74,5 +75,7 @@ def test_all_missing_recordings_are_said_at_once(tmp_path, make_tones):
 
 def test_without_quran_transcript(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "quran_transcript", None)
-    with pytest.raises(DataError, match="type: pip install quran-transcript"):
+    with pytest.raises(
+        MissingExtraError, match=r"quran-transcript is not installed; type: pip install 'qasr\[verses\]'"
+    ):
         from_verses("1:1", tmp_path)
