@@ -108,7 +108,8 @@ def _is_dataset(folder: Path) -> bool:
 
 
 def _json_lines(path: Path) -> Iterator[Recording]:
-    for number, line in enumerate(_read(path).splitlines(), 1):
+    # Not splitlines(), which also splits at separators that JSON texts may hold.
+    for number, line in enumerate(_read(path).split("\n"), 1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"

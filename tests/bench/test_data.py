@@ -49,6 +49,12 @@ def test_json_lines(folder, tmp_path):
     assert data.recordings[0].audio == folder / "0.wav"
 
 
+def test_a_text_with_a_line_separator_is_one_line(folder, tmp_path):
+    path = folder / "data.jsonl"
+    path.write_text('{"audio": "0.wav", "text": "a\u2028b"}\r\n{"audio": "1.wav", "text": "c"}\n', newline="")
+    assert [recording.text for recording in load_data(path, tmp_path).recordings] == ["a\u2028b", "c"]
+
+
 def test_the_hash_is_of_audio_and_labels_alone(folder, tmp_path, make_tones):
     rows = [{"audio": "0.wav", "text": "abc"}, {"audio": "1.wav", "text": "cab"}]
     first = load_data(jsonl(folder, *rows), tmp_path).sha256
