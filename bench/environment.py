@@ -31,9 +31,11 @@ _FLAGS = (
 _LIBRARIES = (
     "qasr",
     "numpy",
+    "onnx",
     "onnxruntime",
     "onnxruntime-gpu",
     "openvino",
+    "nncf",
     "torch",
     "torchao",
     "tensorrt",

@@ -113,6 +113,8 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Largest resident set of the process in its life."""
     peak_device_bytes: int | None
     """Largest use of GPU memory that NVML saw; None without a GPU."""
+    idle_share: float = 1.0
+    """Share of all cores' time in this visit that no other process took."""
 
     @property
     def load_seconds(self) -> float:

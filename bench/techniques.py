@@ -65,6 +65,7 @@ TECHNIQUES = (
     Technique("GPU: FP16", "TensorRT", "FP16", "FP16", "High", "Medium", "Low"),
     Technique("GPU: INT8", "TensorRT", *_STATIC),
     Technique("GPU: FP8", "TensorRT", "FP8", "FP8", "High", "High", "Low"),
+    Technique("GPU: CUDA kernels", "Triton", "INT4, INT2", "FP16", "Medium", "High", "Medium"),
 )
 
 
