@@ -77,3 +77,19 @@ def weight_only_linear(input: Tensor, weight: Tensor, weight_scale: Tensor, bias
 @weight_only_linear.register_fake
 def _(input: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor) -> Tensor:
     return input.new_empty((*input.shape[:-1], weight.shape[1]))
+
+
+def grouped_weight(codes: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+    """The (out, in) float32 weight of codes (out, in) uint8 with a scale and a zero point (out, groups) each."""
+    groups = scale.shape[1]
+    centred = codes.view(codes.shape[0], groups, -1).to(torch.float32) - zero_point.to(torch.float32)[:, :, None]
+    return (centred * scale[:, :, None]).view(codes.shape)
+
+
+def round_by_group(values: Tensor, groups: int) -> Tensor:
+    """``values`` (…, in) rounded to int8 in [−127, 127] by the largest magnitude in each of ``groups`` stretches."""
+    parts = values.unflatten(-1, (groups, -1))
+    scale = parts.abs().amax(dim=-1, keepdim=True) / INT8_MAX
+    # A stretch of nothing but zeros stays so.
+    inverse = torch.where(scale == 0, torch.zeros_like(scale), 1.0 / scale)
+    return (torch.round(parts * inverse) * scale).flatten(-2)
