@@ -217,7 +217,7 @@ def _present(report: Report, folder: Path | None, given: dict[str, Any], console
 
 def _output() -> Console:
     """Stdout, wide enough for the tables where it is no terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 160)
+    return Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 200)
 
 
 def _bar(console: Console) -> Progress:
