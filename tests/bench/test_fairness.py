@@ -51,7 +51,7 @@ def test_chatter_on_stdout_is_no_answer(tone_data, named):
 
 
 def test_sleeping_is_time(tone_data, named):
-    """Every inference sleeps 50 ms: found in every latency, in the inference's part of it; within 20 ms in the quietest."""
+    """Every inference sleeps 50 ms: found in all latencies, in the inference's part; within 20 ms in the quietest."""
     good, slow = bench(tone_data, [named("good"), named("sleeps")], scenarios=("single-stream",)).rows
     quietest = [min(query.inference_seconds for query in row.speeds[0].queries) for row in (slow, good)]
     assert quietest[0] - quietest[1] == pytest.approx(SLEEP_SECONDS, abs=0.02)

@@ -135,8 +135,8 @@ def test_server_overloaded_waits_in_the_queue():
     assert trial.latency_seconds >= 0.45
     first, last = outcome.queries[0], outcome.queries[-1]
     assert last.latency_seconds > first.latency_seconds
-    # A batch of two shares its time: all queries together take no more than has passed since the first arrived, which was
-    # 5 ms before the last.
+    # A batch of two shares its time: all queries together take no more than has passed since the first arrived, 5 ms
+    # before the last.
     assert sum(query.inference_seconds for query in outcome.queries) <= last.latency_seconds + 0.005
 
 
