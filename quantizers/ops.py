@@ -88,8 +88,8 @@ def grouped_weight(codes: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
 
 def round_by_group(values: Tensor, groups: int) -> Tensor:
     """``values`` (…, in) rounded to int8 in [−127, 127] by the largest magnitude in each of ``groups`` stretches."""
-    parts = values.unflatten(-1, (groups, -1))
+    parts = values.reshape(*values.shape[:-1], groups, -1)
     scale = parts.abs().amax(dim=-1, keepdim=True) / INT8_MAX
     # A stretch of nothing but zeros stays so.
     inverse = torch.where(scale == 0, torch.zeros_like(scale), 1.0 / scale)
-    return (torch.round(parts * inverse) * scale).flatten(-2)
+    return (torch.round(parts * inverse) * scale).reshape(values.shape)
