@@ -264,6 +264,11 @@ def test_a_reader_that_goes_away(toy, clip):
         assert process.wait() != 0
 
 
+def heed_ctrl_c() -> None:
+    """What a shell starts in the background ignores SIGINT, and so do all children, unless told otherwise."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_leaves_nothing_behind(toy, write_audio, tmp_path, number, code):
     (scratch := tmp_path / "scratch").mkdir()
@@ -272,7 +277,7 @@ def test_an_interrupted_run_leaves_nothing_behind(toy, write_audio, tmp_path, nu
     command = [*QINFER, "-", "--artifact", toy.folder, "--output-dir", tmp_path / "out"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=os.environ | {"TMPDIR": str(scratch)},
+        env=os.environ | {"TMPDIR": str(scratch)}, preexec_fn=heed_ctrl_c,
     ) as process:  # fmt: skip
         process.stdin.write(data[: len(data) // 2])
         process.stdin.flush()

@@ -201,7 +201,11 @@ def test_artifact_that_does_not_load(tmp_path, monkeypatch):
 def test_interrupted_export_leaves_nothing(tmp_path, signal_number):
     command = [sys.executable, "-c", "from qasr.cli.qexport import run; run()"]
     child = subprocess.Popen(
-        [*command, "--to", "onnx-int8", "-o", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True
+        [*command, "--to", "onnx-int8", "-o", str(tmp_path / "out")],
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell starts in the background ignores Ctrl-C, and so do all children, unless told otherwise.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert child.stderr is not None
     for line in child.stderr:
