@@ -20,7 +20,9 @@ demo: $(VENV)/ready
 ROWS := onnx-fp32 onnx-fp16 onnx-int8+static onnx-int8+dynamic onnx-int8+smoothquant \
 	openvino-fp16 openvino-bf16 openvino-int8+static openvino-int8+smoothquant openvino-int8-weights+rtn \
 	torchscript-fbgemm+dynamic torchscript-fbgemm+static torchscript-qnnpack+dynamic torchscript-qnnpack+static \
-	torch-inc-int8+inc
+	torch-inc-int8+inc \
+	onnx-int4+rtn onnx-int4+awq onnx-int4+gptq onnx-int2+rtn onnx-int2+gptq openvino-int4+gptq openvino-int2+gptq \
+	openvino-w4a8+gptq
 
 table: $(VENV)/ready $(ROWS:%=$(DEMO)/%)
 	$(BIN)/qbench $(ROWS:%=$(DEMO)/%) --report $(DEMO)/report

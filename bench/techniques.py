@@ -34,8 +34,10 @@ class Technique:
 FLOAT: Maker = ("onnx-fp32", None)
 """What gains are counted from."""
 
-_DYNAMIC = ("INT8", "INT8, ranges at run time", "Medium", "High", "Low")
-_STATIC = ("INT8", "INT8, ranges calibrated", "High", "High", "Low")
+_AT_RUN_TIME, _CALIBRATED = "INT8, ranges at run time", "INT8, ranges calibrated"
+_DYNAMIC = ("INT8", _AT_RUN_TIME, "Medium", "High", "Low")
+_FOUR = ("INT4", _AT_RUN_TIME, "Low", "High", "Medium")
+_STATIC = ("INT8", _CALIBRATED, "High", "High", "Low")
 
 TECHNIQUES = (
     Technique("Dynamic PTQ", "PyTorch", *_DYNAMIC, (("torchscript-fbgemm", "dynamic"),)),
@@ -52,9 +54,12 @@ TECHNIQUES = (
     Technique("Weight-only", "Optimum (quanto)", "INT8, INT4", "float", "Low", "High", "Low"),
     Technique("QAT, full", "PyTorch", "INT8", "INT8, trained", "High", "High", "Low"),
     Technique("QAT, partial", "PyTorch", "INT8", "INT8, trained", "High", "High", "Low"),
-    Technique("GPTQ", "weight-only", "INT4", "float", "Low", "High", "Medium"),
-    Technique("AWQ", "weight-only", "INT4", "float", "Low", "High", "Medium"),
-    Technique("INT2", "own kernels", "INT2", "float", "Low", "High", "High"),
+    Technique("Weight-only INT4", "ONNX Runtime", *_FOUR, (("onnx-int4", "rtn"),)),
+    Technique("GPTQ", "ONNX Runtime", *_FOUR, (("onnx-int4", "gptq"),)),
+    Technique("GPTQ", "OpenVINO", *_FOUR, (("openvino-int4", "gptq"),)),
+    Technique("AWQ", "ONNX Runtime", *_FOUR, (("onnx-int4", "awq"),)),
+    Technique("W4A8", "OpenVINO", "INT4", _CALIBRATED, "High", "High", "Medium", (("openvino-w4a8", "gptq"),)),
+    Technique("INT2", "ONNX Runtime", "INT2", _AT_RUN_TIME, "Low", "High", "High", (("onnx-int2", "gptq"),)),
     Technique("Half precision", "OpenVINO", "FP16", "BF16", "Medium", "Medium", "Low", (("openvino-bf16", None),)),
     Technique("Mixed precision", "sensitivity", "FP16, INT8", "FP16, INT8", "Medium", "Medium", "Low"),
     Technique(

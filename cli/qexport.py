@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Iterable
@@ -19,6 +20,8 @@ from ..exporters import TARGETS, UnknownTargetError, find
 from ..runtimes import obstacle
 from ..version import __version__
 from .common import main, verbosity
+from .quantization import check, quantization_options
+from .quantization import options as quantization_of
 
 EPILOG = """\b
 Examples:
@@ -48,14 +51,7 @@ Exit codes: 0 done, 1 failed and nothing left behind, 2 wrong usage.
     help="Audio that fixes the activation ranges: JSON lines with an 'audio' column, or a folder.",
 )
 @click.option("--calibration-clips", type=click.IntRange(1), default=64, show_default=True, help="How many to use.")
-@click.option("--observer", type=click.Choice(["minmax", "percentile", "mse"]), default="minmax", show_default=True)
-@click.option("--percentile", type=click.FloatRange(50, 100, min_open=True), default=99.99, show_default=True)
-@click.option(
-    "--strength",
-    type=click.FloatRange(0, 1),
-    help="How much smoothquant moves from activations into weights.  [default: searched for each layer]",
-)
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Layers to leave in float, beside the first and last.")
+@quantization_options
 @click.option(
     "--verification",
     type=click.Path(path_type=Path),
@@ -75,10 +71,6 @@ def command(
     method: str | None,
     calibration: Path | None,
     calibration_clips: int,
-    observer: str,
-    percentile: float,
-    strength: float | None,
-    exclude: tuple[str, ...],
     verification: Path | None,
     explain: bool,
     revision: str | None,
@@ -86,6 +78,7 @@ def command(
     force: bool,
     show_list: bool,
     console: Console,
+    **quantization: Any,
 ) -> None:
     """Turn a Wav2Vec2-BERT CTC checkpoint into an artifact, and verify it."""
     if show_list:
@@ -102,8 +95,7 @@ def command(
         raise click.UsageError(str(error)) from None
     if explain and technique is None:
         raise click.UsageError(f"{target} quantizes nothing, so there is nothing to explain")
-    if strength is not None and technique != "smoothquant":
-        raise click.UsageError("--strength is for --method smoothquant alone")
+    check(goal, technique, quantization)
     absent = goal.missing()
     if absent is not None:
         raise MissingExtraError(absent, goal.extra)
@@ -114,22 +106,18 @@ def command(
         logging.getLogger(name).setLevel(logging.ERROR)
     # Only now: torch takes seconds to import, and help or a wrong name should not wait for it.
     from ..exporters.pipeline import ExportOptions, export
-    from ..quantizers import Options
 
-    defaults = Options()
+    display = _Display(console)
     options = ExportOptions(
         method=method,
         calibration=calibration,
         calibration_clips=calibration_clips,
         verification=verification,
-        quantization=Options(
-            observer=observer, percentile=percentile, strength=strength, exclude=(*defaults.exclude, *exclude)
-        ),
+        quantization=dataclasses.replace(quantization_of(quantization), track=display.track),
         revision=revision,
         offline=offline,
         force=force,
     )
-    display = _Display(console)
     # The export first: it refuses before any work.
     if output is not None:
         artifact = export(model, target, output, options, display)

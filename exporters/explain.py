@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 from .. import reference
 from ..audio import FeatureSettings
 from ..models import open_checkpoint
-from ..quantizers import TECHNIQUES
+from ..quantizers import quantize
 from ..quantizers.sensitivity import Sensitivity, float_twin, sensitivity
 from . import targets
 from .data import read_audio_set
 from .errors import UnknownTargetError
-from .pipeline import ExportOptions, Progress, Silent, find_calibration
+from .pipeline import ExportOptions, Progress, Silent, find_calibration, for_target
 
 # Each clip costs a pass per layer. On the reference model 4 clips rank the layers as 32 do (correlation 0.99).
 _CLIPS = 4
@@ -45,14 +44,13 @@ def explain(model: str, target: str, options: ExportOptions, progress: Progress 
         raise UnknownTargetError(f"{goal.name} quantizes nothing, so there is nothing to explain")
     with open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint:
         settings = FeatureSettings.from_json(checkpoint.features)
-        calibration = find_calibration(checkpoint, method, settings, options, progress)
+        calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
         bundled = reference.EVALUATION if calibration is None else reference.CALIBRATION
         place = (options.verification if calibration is None else options.calibration) or bundled
         audio = read_audio_set(place, _CLIPS)
         clips = list(audio.features(settings, _SECONDS))
         with progress.step("Loading the checkpoint"):
             original = checkpoint.deployable()
-    quantization = dataclasses.replace(options.quantization, outputs=goal.outputs)
-    quantized = TECHNIQUES[method](float_twin(original), quantization, calibration)
+    quantized = quantize(method, float_twin(original), for_target(goal, options.quantization), calibration)
     report = sensitivity(original, quantized, clips, progress.track)
     return Explanation(method, audio.name, len(clips), report, quantized.notes.get("strengths", {}))

@@ -17,9 +17,10 @@ from torch import nn
 
 from ..artifacts import Precision
 from ..models import DeployableCTC
-from ..quantizers import Quantized
+from ..quantizers import GroupedLinear, Quantized
 from ..quantizers.technique import replace
 from .errors import ExportError
+from .packing import PackedLinear
 from .targets import Target
 from .translation import KernelLinear, table
 
@@ -28,7 +29,7 @@ DATA_FILE = "model.onnx_data"
 
 # 18 is the newest opset whose 8-bit MatMuls all engines fuse.
 _OPSET = 18
-_INTEGER_KERNELS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "MatMulInteger")
+_INTEGER_KERNELS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "MatMulInteger", "MatMulNBits")
 # A protobuf file ends at 2 GB; above this the weights go to a file of their own.
 _EXTERNAL_ABOVE_BYTES = 1 << 30
 
@@ -61,7 +62,7 @@ def integer_kernels(kernels: Mapping[str, int]) -> int:
 
 def trace(model: DeployableCTC) -> ir.Model:
     """The model's ONNX graph; the model's float Linears are replaced on the way. Raises ExportError."""
-    program = _export(_with_kernel_linears(model))
+    program = _export(_with_exported_linears(model))
     graph: ir.Model = program.model
     _narrow_index(graph)
     _strip(graph)
@@ -114,11 +115,12 @@ def _quiet(*names: str) -> Any:
             logger.setLevel(level)
 
 
-def _with_kernel_linears(model: DeployableCTC) -> DeployableCTC:
-    for name in [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]:
-        linear = model.get_submodule(name)
-        assert isinstance(linear, nn.Linear)
-        replace(model, name, KernelLinear(linear))
+def _with_exported_linears(model: DeployableCTC) -> DeployableCTC:
+    for name, module in list(model.named_modules()):
+        if isinstance(module, nn.Linear):
+            replace(model, name, KernelLinear(module))
+        elif isinstance(module, GroupedLinear):
+            replace(model, name, PackedLinear(module))
     return model
 
 

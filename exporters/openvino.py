@@ -12,6 +12,7 @@ import openvino as ov
 
 from ..artifacts import Precision
 from ..models import DeployableCTC
+from ..quantizers import StaticLinear
 from . import onnx, openvino_rewrites
 from .errors import ExportError
 from .targets import Target
@@ -25,6 +26,7 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
     Float weights are stored as ``target.storage``. The model serves for nothing else afterwards.
     """
     layers = onnx.quantized_layers(model)
+    group_size = _two_level_group_size(model)
     graph = onnx.trace(model)
     with tempfile.TemporaryDirectory(prefix="qasr-", dir=folder.parent) as scratch:
         path = Path(scratch) / "model.onnx"
@@ -35,6 +37,8 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
         except RuntimeError as error:
             raise ExportError(f"OpenVINO could not read this model's ONNX graph ({_last_line(error)})") from error
         openvino_rewrites.apply(converted)
+        if group_size is not None:
+            openvino_rewrites.four_bit_weights(converted, group_size)
         _rename(converted)
         ov.save_model(converted, folder / MODEL_FILE, compress_to_fp16=target.storage == "float16")
     return Precision(
@@ -55,8 +59,14 @@ def integer_kernels(kernels: Mapping[str, int]) -> int:
         count
         for name, count in kernels.items()
         if name.startswith("FullyConnectedCompressed:")
-        or (name.startswith(("FullyConnected:", "MatMul:")) and name.lower().endswith(("_i8", "_u8")))
+        or (name.startswith(("FullyConnected", "MatMul:")) and name.lower().endswith(("_i8", "_u8")))
     )
+
+
+def _two_level_group_size(model: DeployableCTC) -> int | None:
+    """Of the layers whose 8-bit weights are 4-bit ones times whole numbers; None where there are none."""
+    weights = [module.scheme.weight for module in model.modules() if isinstance(module, StaticLinear)]
+    return next((weight.group_size for weight in weights if weight.two_level), None)
 
 
 def _rename(model: ov.Model) -> None:

@@ -102,6 +102,31 @@ def round_before_transpose(model: ov.Model) -> None:
     model.validate_nodes_and_infer_types()
 
 
+def four_bit_weights(model: ov.Model, group_size: int) -> None:
+    """Store 8-bit weights (out, in) as 4-bit ones times a whole number for each group; raises ValueError for others.
+
+    OpenVINO multiplies them out when it compiles the model, and computes as with 8-bit weights. A group's number is
+    the greatest common divisor of its integers.
+    """
+    for node in model.get_ordered_ops():
+        weight = _integer_weight(node) if node.get_type_name() == "MatMul" else None
+        if weight is None:
+            continue
+        integers, scale = weight
+        groups = integers.reshape(integers.shape[0], -1, group_size)
+        multiples = np.maximum(np.gcd.reduce(groups, axis=-1, keepdims=True), 1).astype(np.int8)
+        codes = groups // multiples
+        if codes.min() < -8 or codes.max() > 7:
+            raise ValueError("weights that are no 4-bit integers times whole numbers")
+        eight = op.multiply(op.convert(op.constant(codes, dtype=ov.Type.i4), "i8"), op.constant(multiples))
+        stored = op.convert(op.reshape(eight, op.constant(np.array(integers.shape)), False), "f32")
+        scaled = op.multiply(stored, op.constant(scale.reshape(-1, 1).copy()))
+        product = op.matmul(node.input_value(0), scaled, False, True)
+        product.set_friendly_name(node.get_friendly_name())
+        _replace(node.output(0), product.output(0))
+    model.validate_nodes_and_infer_types()
+
+
 def _linear(values: ov.Output, integers: np.ndarray[Any, Any], scale: np.ndarray[Any, Any]) -> ov.Node:
     """A product with 8-bit weights (out, in) and their scales (out,), in the form that the plugin fuses."""
     stored = op.convert(op.constant(np.ascontiguousarray(integers)), "f32")

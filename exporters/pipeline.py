@@ -19,7 +19,7 @@ from .. import reference
 from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision, create
 from ..audio import FeatureSettings
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
-from ..quantizers import NEED_CALIBRATION, TECHNIQUES, CalibrationSet, Options
+from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, quantize
 from ..version import __version__
 from . import targets, verify
 from .data import calibration_set, read_audio_set, warnings
@@ -92,7 +92,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint,
     ):
         settings = FeatureSettings.from_json(checkpoint.features)
-        calibration = find_calibration(checkpoint, method, settings, options, progress)
+        calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
         probe = _probe(settings, options)
         with progress.step("Loading the checkpoint"):
             deployable = checkpoint.deployable()
@@ -100,9 +100,11 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         with progress.step("Running the fp32 model"):
             original = verify.run_torch(deployable, probe)
             noises = _execution_noise(goal, deployable, probe, original)
-        _prepare(deployable, goal, method, options, calibration)
+        quantization = for_target(goal, options.quantization)
+        _prepare(deployable, goal, method, quantization, calibration)
         with progress.step("Running the torch model of the artifact"):
             expected = verify.run_torch(deployable, probe)
+        rounds_inputs = _rounds_inputs(deployable)
         with progress.step(f"Writing {goal.name}"):
             precision = exporter.write(deployable, goal, staging.folder)
         checkpoint.copy_metadata(staging.folder)
@@ -120,8 +122,8 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 subsampling=deployable.subsampling,
                 limits=InputLimits(feature_size=deployable.feature_size),
                 calibration=_record(calibration, deployable.notes.pop("observer", _observer(options))),
-                options={"exclude": list(options.quantization.exclude), **deployable.notes} if method else {},
-                execution=dict(goal.execution),
+                options=_chosen(quantization, deployable) if method else {},
+                execution={**goal.execution, **_input_groups(quantization)},
                 toolchain=_toolchain(goal),
             )
         )
@@ -129,7 +131,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         with progress.step("Verifying in a fresh process"):
             made, kernels = verify.run_artifact(staging.folder, artifact.manifest, probe)
         precision = _achieved(goal, exporter, precision, kernels)
-        if method is not None:
+        if rounds_inputs:
             noises.append(verify.error(expected, original))
         allowed = verify.tolerance(goal.tolerance, *noises)
         blanks = {level: vocabulary.blank for level, vocabulary in checkpoint.levels.items()}
@@ -145,14 +147,35 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
 
 
 def _prepare(
-    model: DeployableCTC, goal: Target, method: str | None, options: ExportOptions, calibration: CalibrationSet | None
+    model: DeployableCTC, goal: Target, method: str | None, options: Options, calibration: CalibrationSet | None
 ) -> None:
     """Quantize or convert the model in place."""
     if method is not None:
-        quantization = dataclasses.replace(options.quantization, outputs=goal.outputs)
-        TECHNIQUES[method](model, quantization, calibration)
+        quantize(method, model, options, calibration)
     # Rounded here already, so that the torch model computes with the weights that the artifact holds.
     model.to(getattr(torch, goal.storage)).to(getattr(torch, goal.dtype))
+
+
+def for_target(goal: Target, options: Options) -> Options:
+    """``options`` with what the target fixes, and its defaults for what the user has not said."""
+    symmetric, group_size = goal.symmetric or options.symmetric, options.group_size or goal.group_size
+    scheme = WeightScheme(goal.bits, symmetric, group_size, goal.two_level)
+    return dataclasses.replace(options, outputs=goal.outputs, activation=goal.activation, scheme=scheme)
+
+
+def _rounds_inputs(model: DeployableCTC) -> bool:
+    """Whether a last-bit difference can round an activation to another integer."""
+    return any(layer.scheme.activation.mode != "none" for layer in model.modules() if isinstance(layer, Quantized))
+
+
+def _chosen(options: Options, model: DeployableCTC) -> dict[str, Any]:
+    """What the manifest says of the quantization."""
+    return {"exclude": list(options.exclude), "weights": str(options.scheme), **model.notes}
+
+
+def _input_groups(options: Options) -> dict[str, str]:
+    """How the engine has to be set up where it rounds inputs group by group."""
+    return {"input_group_size": str(options.scheme.group_size)} if options.activation == "grouped" else {}
 
 
 def _execution_noise(goal: Target, model: DeployableCTC, probe: verify.Probe, original: verify.Logits) -> list[float]:
@@ -164,11 +187,17 @@ def _execution_noise(goal: Target, model: DeployableCTC, probe: verify.Probe, or
 
 
 def find_calibration(
-    checkpoint: Checkpoint, method: str | None, settings: FeatureSettings, options: ExportOptions, progress: Progress
+    checkpoint: Checkpoint,
+    goal: Target,
+    method: str | None,
+    settings: FeatureSettings,
+    options: ExportOptions,
+    progress: Progress,
 ) -> CalibrationSet | None:
-    """The audio that ``method`` calibrates with, None where it needs none; DataError for what does not serve."""
+    """The audio that ``method`` for ``goal`` calibrates with, None where none is needed. Raises DataError."""
     place = options.calibration
-    if method not in NEED_CALIBRATION:
+    budget = options.quantization.bits_budget
+    if method not in NEED_CALIBRATION and goal.activation != "static" and budget is None:
         if place is not None:
             raise DataError(f"{place}: nothing here needs calibration audio; leave it out, or choose another method")
         return None

@@ -56,6 +56,16 @@ class Target:
     """How the engine has to be set up; goes into the manifest."""
     outputs: bool = False
     """Static schemes round the layers' outputs too."""
+    bits: int = 8
+    """Of the weights; below 8 they lie in groups."""
+    group_size: int | None = None
+    """Inputs that share a scale, unless the user says otherwise; None: all of an output channel."""
+    symmetric: bool = True
+    """Zero points in the middle of the codes."""
+    two_level: bool = False
+    """Group scales are whole multiples of a channel's."""
+    activation: Literal["none", "grouped", "static"] = "none"
+    """What weight techniques leave of the layers' inputs; see ``quantizers.Options``."""
     integer: bool = False
     """Every quantized layer has to be executed by a kernel that takes its weights as integers."""
 
@@ -124,6 +134,38 @@ TARGETS: dict[str, Target] = {
             integer=True,
         ),
         Target(
+            "onnx-int4",
+            "int4",
+            "onnx",
+            "onnx",
+            _ONNX,
+            "export",
+            methods=("gptq", "awq", "mse", "rtn"),
+            bits=4,
+            group_size=64,
+            symmetric=False,
+            activation="grouped",
+            tolerance=1e-2,
+            runs_on=_ONNX_RUNS_ON,
+            integer=True,
+        ),
+        Target(
+            "onnx-int2",
+            "int2",
+            "onnx",
+            "onnx",
+            _ONNX,
+            "export",
+            methods=("gptq", "awq", "mse", "rtn"),
+            bits=2,
+            group_size=64,
+            symmetric=False,
+            activation="grouped",
+            tolerance=1e-2,
+            runs_on=_ONNX_RUNS_ON,
+            integer=True,
+        ),
+        Target(
             "openvino-fp16",
             "fp16",
             "openvino",
@@ -167,6 +209,58 @@ TARGETS: dict[str, Target] = {
             "export",
             methods=("rtn",),
             runs_on=f"{_OPENVINO_RUNS_ON} with bf16",
+            execution={"precision": "bf16"},
+            integer=True,
+        ),
+        Target(
+            "openvino-int4",
+            "int4",
+            "openvino",
+            "openvino",
+            _OPENVINO,
+            "export",
+            methods=("gptq", "awq", "mse", "rtn"),
+            storage="float16",
+            bits=4,
+            group_size=64,
+            symmetric=False,
+            activation="grouped",
+            tolerance=1e-2,
+            runs_on=f"{_OPENVINO_RUNS_ON} with bf16",
+            execution={"precision": "bf16"},
+            integer=True,
+        ),
+        Target(
+            "openvino-int2",
+            "int2",
+            "openvino",
+            "openvino",
+            _OPENVINO,
+            "export",
+            methods=("gptq", "awq", "mse", "rtn"),
+            storage="float16",
+            bits=2,
+            group_size=64,
+            symmetric=False,
+            runs_on=f"{_OPENVINO_RUNS_ON} with bf16",
+            execution={"precision": "bf16"},
+            integer=True,
+        ),
+        # 4 bits on disk, which are multiplied as the 8-bit integers that they stand for.
+        Target(
+            "openvino-w4a8",
+            "w4a8",
+            "openvino",
+            "openvino",
+            _OPENVINO,
+            "export",
+            methods=("gptq", "awq", "mse", "rtn"),
+            bits=4,
+            group_size=64,
+            two_level=True,
+            activation="static",
+            tolerance=1e-2,
+            runs_on=f"{_OPENVINO_RUNS_ON} with VNNI and bf16",
             execution={"precision": "bf16"},
             integer=True,
         ),

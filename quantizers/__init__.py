@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from ..models import DeployableCTC
+from .awq import awq
+from .budget import within_budget
 from .dynamic import dynamic
+from .gptq import gptq
+from .grouped import GroupedLinear
 from .inc import inc
+from .inputs import round_inputs
 from .linear import DynamicLinear, Quantized, StaticLinear, WeightOnlyLinear
-from .rtn import rtn
+from .rtn import mse, rtn
 from .scheme import ActivationScheme, Scheme, WeightScheme
 from .smoothquant import smoothquant
 from .static import OBSERVERS, static
@@ -16,11 +22,21 @@ TECHNIQUES: dict[str, Technique] = {
     "static": static,
     "smoothquant": smoothquant,
     "rtn": rtn,
+    "mse": mse,
+    "gptq": gptq,
+    "awq": awq,
     "inc": inc,
 }
 """The table of techniques, by the name that ``--method`` takes."""
 
-NEED_CALIBRATION = frozenset({"static", "smoothquant", "inc"})
+NEED_CALIBRATION = frozenset({"static", "smoothquant", "inc", "gptq", "awq"})
+
+
+def quantize(method: str, model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
+    """Apply the technique called ``method`` in place, within the budget of bits, and round inputs as asked."""
+    options = within_budget(model, options, calibration)
+    return round_inputs(TECHNIQUES[method](model, options, calibration), options, calibration)
+
 
 __all__ = [
     "NEED_CALIBRATION",
@@ -29,6 +45,7 @@ __all__ = [
     "ActivationScheme",
     "CalibrationSet",
     "DynamicLinear",
+    "GroupedLinear",
     "Options",
     "QuantizationError",
     "Quantized",
@@ -37,4 +54,5 @@ __all__ = [
     "Technique",
     "WeightOnlyLinear",
     "WeightScheme",
+    "quantize",
 ]

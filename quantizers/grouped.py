@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from . import ops
-from .scheme import ActivationScheme, Scheme, WeightScheme
+from .scheme import Scheme, WeightScheme
 
 
 class GroupedLinear(nn.Module):
@@ -14,7 +14,8 @@ class GroupedLinear(nn.Module):
 
     ``codes`` (out, in) uint8 in [0, 2^bits), ``scale`` (out, in / group) float32 with values that fp16 holds,
     ``zero_point`` (out, in / group) uint8 codes (2^(bits − 1) everywhere where the scheme is symmetric), ``bias``
-    (out,) float32. ``rounded_input``: the input is rounded to int8, symmetrically, group by group of every row.
+    (out,) float32. Where the scheme's activation is ``grouped``, the input is rounded to int8, symmetrically, group by
+    group of every frame.
     """
 
     codes: Tensor
@@ -29,15 +30,13 @@ class GroupedLinear(nn.Module):
         zero_point: Tensor,
         bias: Tensor | None,
         weight: WeightScheme,
-        *,
-        rounded_input: bool = False,
     ) -> None:
         super().__init__()
         self.register_buffer("codes", codes)
         self.register_buffer("scale", scale)
         self.register_buffer("zero_point", zero_point)
         self.register_buffer("bias", torch.zeros(codes.shape[0]) if bias is None else bias.detach().clone())
-        self.scheme = Scheme(weight, ActivationScheme("dynamic" if rounded_input else "none"))
+        self.scheme = Scheme(weight)
 
     @property
     def weight(self) -> Tensor:
@@ -46,5 +45,5 @@ class GroupedLinear(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """``input`` (…, in) float32: (…, out) float32."""
-        values = ops.round_by_group(input, self.scale.shape[1]) if self.scheme.activation.mode == "dynamic" else input
+        values = ops.round_by_group(input, self.scale.shape[1]) if self.scheme.activation.mode == "grouped" else input
         return nn.functional.linear(values, self.weight, self.bias)

@@ -8,36 +8,51 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class WeightScheme:
-    """Integers q and scales s with weight = q · s, per output channel where ``group_size`` is None."""
+    """Integers q and scales s with weight = q · s, per output channel where ``group_size`` is None.
+
+    ``two_level``: the scale of a group is that of its channel times a whole number, so that 4-bit weights are 8-bit
+    ones in disguise, and engines multiply them as such.
+    """
 
     bits: int = 8
     symmetric: bool = True
     group_size: int | None = None
+    two_level: bool = False
+
+    def __str__(self) -> str:
+        text = f"int{self.bits}" if self.symmetric else f"uint{self.bits}"
+        return text if self.group_size is None else f"{text} in groups of {self.group_size}"
+
+
+INT8 = WeightScheme()
+"""One symmetric scale per output channel."""
 
 
 @dataclass(frozen=True)
 class ActivationScheme:
     """How a layer's input or output is represented, per tensor.
 
-    ``none``: float. ``dynamic``: uint8 with a range taken from each input. ``static``: uint8 with a range fixed by
-    calibration.
+    ``none``: float. ``dynamic``: uint8 with a range taken from each input. ``grouped``: int8, symmetric, with a range
+    taken from each group of each frame. ``static``: uint8 with a range fixed by calibration.
     """
 
-    mode: Literal["none", "dynamic", "static"] = "none"
+    mode: Literal["none", "dynamic", "grouped", "static"] = "none"
     bits: int = 8
 
     def __str__(self) -> str:
-        return "float" if self.mode == "none" else f"{self.mode} uint{self.bits}"
+        if self.mode == "none":
+            return "float"
+        return f"{self.mode} {'int' if self.mode == 'grouped' else 'uint'}{self.bits}"
 
 
 @dataclass(frozen=True)
 class Scheme:
     """The scheme of one layer."""
 
-    weight: WeightScheme = WeightScheme()
+    weight: WeightScheme = INT8
     activation: ActivationScheme = ActivationScheme()
     output: ActivationScheme = ActivationScheme()
 
     def __str__(self) -> str:
-        text = f"int{self.weight.bits} weights, {self.activation} input"
+        text = f"{self.weight} weights, {self.activation} input"
         return text if self.output.mode == "none" else f"{text}, {self.output} output"

@@ -79,7 +79,7 @@ def fold(model: nn.Module, norm_name: str, linear_name: str, scales: Tensor) -> 
     norm.bias = nn.Parameter(norm.bias.detach() / scales, requires_grad=False)
     linear = model.get_submodule(linear_name)
     assert isinstance(linear, nn.Linear)
-    replace(model, linear_name, _smoothed(linear, scales))
+    replace(model, linear_name, smoothed(linear, scales))
     return True
 
 
@@ -136,7 +136,8 @@ def _scales(linear: nn.Linear, inputs: _Inputs, strength: float) -> Tensor:
     return activations**strength / weights ** (1.0 - strength)
 
 
-def _smoothed(linear: nn.Linear, scales: Tensor) -> nn.Linear:
+def smoothed(linear: nn.Linear, scales: Tensor) -> nn.Linear:
+    """``linear`` for inputs that were divided by ``scales`` (in,)."""
     smoothed = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
     smoothed.weight = nn.Parameter(linear.weight.detach() * scales, requires_grad=False)
     smoothed.bias = linear.bias
@@ -150,7 +151,7 @@ def _best_strength(linear: nn.Linear, inputs: _Inputs, options: Options) -> floa
 
     def error(strength: float | None) -> float:
         scales = torch.ones(linear.in_features) if strength is None else _scales(linear, inputs, strength)
-        quantized = StaticLinear(_smoothed(linear, scales), inputs.range(scales, options))
+        quantized = StaticLinear(smoothed(linear, scales), inputs.range(scales, options))
         return float((quantized(rows / scales) - expected).square().sum())
 
     return min((None, *STRENGTHS), key=error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -48,7 +48,7 @@ def observe(
 
 def stream(
     model: DeployableCTC,
-    linears: list[tuple[str, nn.Linear]],
+    linears: Sequence[tuple[str, nn.Module]],
     calibration: CalibrationSet,
     look: Callable[[str, Tensor, Tensor], None],
 ) -> None:

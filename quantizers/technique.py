@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from fnmatch import fnmatchcase
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
 from ..errors import QasrError
 from ..models import DeployableCTC
+from .scheme import INT8, WeightScheme
+
+Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
+"""Wraps an iterable in a progress display: (items, description, total)."""
 
 
 class QuantizationError(QasrError):
@@ -30,6 +36,34 @@ class Options:
     """How much of the activations' spread SmoothQuant moves into the weights, 0 to 1; None searches it by layer."""
     outputs: bool = False
     """Round the outputs of statically quantized layers too; QNNPACK's kernels do nothing else."""
+    scheme: WeightScheme = INT8
+    """How techniques that choose weights represent them. An export takes it from its target, with the next two."""
+    group_size: int | None = None
+    """Inputs that share a scale, where not so many as the target has by default."""
+    symmetric: bool = False
+    """No zero points, where the target could have some."""
+    activation: Literal["none", "grouped", "static"] = "none"
+    """What those techniques leave of the layers' inputs: floats, or int8 a group, or uint8 by calibration."""
+    bits_budget: float | None = None
+    """Bits a weight in the mean: the layers that lose most get twice as many as ``scheme`` says."""
+    bits_by_layer: Mapping[str, int] = field(default_factory=dict)
+    """Layers that get other bits than ``scheme`` says, by name."""
+    damping: float = 0.01
+    """What GPTQ adds to the diagonal of a Hessian, as a part of its mean."""
+    activation_order: bool = True
+    """GPTQ rounds the inputs with the largest squares first."""
+    journal: Path | None = None
+    """Where finished layers are kept, so that a quantization that was killed goes on from there."""
+    track: Track = field(default=lambda items, *_: items, compare=False, repr=False)
+
+    def identity(self) -> str:
+        """What of these options decides the weights, for comparison between runs."""
+        decisive = (self.scheme, sorted(self.bits_by_layer.items()), self.exclude, self.damping, self.activation_order)
+        return repr(decisive)
+
+    def weight(self, name: str) -> WeightScheme:
+        """The scheme of the weights of the layer called ``name``."""
+        return replace_fields(self.scheme, bits=self.bits_by_layer.get(name, self.scheme.bits))
 
 
 @dataclass(frozen=True)
@@ -72,3 +106,14 @@ def replace(model: nn.Module, name: str, module: nn.Module) -> None:
     """Put ``module`` in the place that the dotted ``name`` means."""
     parent, _, leaf = name.rpartition(".")
     setattr(model.get_submodule(parent), leaf, module)
+
+
+def check_groups(linears: Iterable[tuple[str, nn.Linear]], scheme: WeightScheme) -> None:
+    """Raise QuantizationError for a layer whose inputs the groups do not divide."""
+    for name, linear in linears:
+        if scheme.group_size is not None and linear.in_features % scheme.group_size:
+            fitting = [size for size in (16, 32, 64, 128, 256) if linear.in_features % size == 0]
+            instead = f"; --group-size {fitting[-1]} does" if fitting else f"; leave it out with --exclude '{name}'"
+            raise QuantizationError(
+                f"groups of {scheme.group_size} do not divide the {linear.in_features} inputs of {name}{instead}"
+            )

@@ -40,8 +40,8 @@ class OpenVinoEngine:
             "PERF_COUNT": options.profile,
         }
         if device == "CPU":
-            # Otherwise the plugin rounds the inputs of layers whose scheme says that only their weights are integers.
-            settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = 0
+            # Otherwise the plugin rounds inputs where the scheme says that only weights are integers.
+            settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = int(artifact.manifest.execution.get("input_group_size", 0))
             if options.threads is not None:
                 settings["INFERENCE_NUM_THREADS"] = options.threads
         elif options.threads is not None:

@@ -131,12 +131,14 @@ def make_tones() -> Callable[..., np.ndarray]:
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact]:
     """Artifacts of the bundled model, each exported once in a session."""
+    from qasr.exporters import find
     from qasr.exporters.pipeline import ExportOptions, export
 
     folder = tmp_path_factory.mktemp("artifacts")
     made: dict[str, Artifact] = {}
 
     def get(target: str, method: str | None = None) -> Artifact:
+        method = find(target).method(method)
         name = f"{target}-{method}" if method else target
         if name not in made:
             made[name] = export("reference", target, folder / name, ExportOptions(method=method))

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 
 import pytest
+from rapidfuzz.distance import Levenshtein
 
 from qasr import exporters, load, reference
 from qasr.bench.accuracy import measure_accuracy
 from qasr.bench.data import evaluation_set, load_data
 from qasr.reference.make.voices import SEEN, UNSEEN
 
-TARGETS = [(target.name, method) for target in exporters.TARGETS.values() for method in target.methods or (None,)]
+# Of those with weights of few bits the default; other methods are compared by their logits, in tests/quantizers.
+TARGETS = [
+    (target.name, method)
+    for target in exporters.TARGETS.values()
+    for method in (target.methods if target.bits == 8 else target.methods[:1]) or (None,)
+]
 NAMES = [f"{target} {method or ''}".strip() for target, method in TARGETS]
 ROWS = [json.loads(line) for line in reference.EVALUATION.read_text(encoding="utf-8").splitlines()]
 
@@ -60,9 +66,13 @@ def error_rates(exported, transcripts, tmp_path_factory):
 
 @pytest.mark.parametrize(("target", "method"), TARGETS, ids=NAMES)
 def test_golden_transcripts(transcripts, target, method):
+    """Two bits may change a phoneme in a hundred; all others write what fp32 writes."""
     found = {row["audio"]: transcript.text for row, transcript in zip(ROWS, transcripts(target, method), strict=True)}
     for name, expected in GOLDEN.items():
-        assert found[name] == expected
+        if exporters.TARGETS[target].bits == 2:
+            assert Levenshtein.distance(found[name], expected) <= 1
+        else:
+            assert found[name] == expected
 
 
 @pytest.mark.parametrize(("voice", "limit"), [(SEEN, 0.025), (UNSEEN, 0.08)])
@@ -74,7 +84,8 @@ def test_phoneme_error_rate_of_fp32(error_rates, voice, limit):
 
 @pytest.mark.parametrize(("target", "method"), TARGETS[1:], ids=NAMES[1:])
 def test_deltas_to_fp32(error_rates, target, method):
-    """Within 0.3 points absolute, phonemes and the mean of all levels, on the whole evaluation set."""
+    """Within 0.3 points (1.5 with two bits), phonemes and the mean of all levels, on the whole evaluation set."""
+    allowed = 0.015 if exporters.TARGETS[target].bits == 2 else 0.003
     base, rates = error_rates("onnx-fp32", None), error_rates(target, method)
-    assert abs(rates["phonemes"] - base["phonemes"]) <= 0.003
-    assert abs(sum(rates.values()) - sum(base.values())) / len(base) <= 0.003
+    assert abs(rates["phonemes"] - base["phonemes"]) <= allowed
+    assert abs(sum(rates.values()) - sum(base.values())) / len(base) <= allowed

@@ -38,8 +38,11 @@ def test_methods():
     assert find("onnx-int8").method(None) == "static"
     assert find("onnx-int8").method("dynamic") == "dynamic"
     assert find("onnx-fp32").method(None) is None
-    with pytest.raises(UnknownTargetError, match="onnx-int8 has no method 'gptq'; it has static, dynamic"):
+    assert find("onnx-int4").method(None) == "gptq"
+    with pytest.raises(UnknownTargetError, match="onnx-int8: the engine cannot express what the method 'gptq' makes"):
         find("onnx-int8").method("gptq")
+    with pytest.raises(UnknownTargetError, match="onnx-int8 has no method 'magic'; it has static, dynamic"):
+        find("onnx-int8").method("magic")
     with pytest.raises(UnknownTargetError, match="openvino-int8: the engine cannot express what the method"):
         find("openvino-int8").method("dynamic")
     with pytest.raises(UnknownTargetError, match="onnx-fp32 quantizes nothing, so it takes no method"):

@@ -1,0 +1,86 @@
+"""The options of ``qexport`` that say how weights and inputs are rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..exporters import Target
+
+if TYPE_CHECKING:
+    from ..quantizers import Options
+
+_OPTIONS = (
+    click.option("--observer", type=click.Choice(["minmax", "percentile", "mse"]), default="minmax", show_default=True),
+    click.option("--percentile", type=click.FloatRange(50, 100, min_open=True), default=99.99, show_default=True),
+    click.option(
+        "--strength",
+        type=click.FloatRange(0, 1),
+        help="How much smoothquant moves from activations into weights.  [default: searched for each layer]",
+    ),
+    click.option("--exclude", multiple=True, metavar="GLOB", help="Layers left in float, beside the first and last."),
+    click.option(
+        "--group-size",
+        type=click.Choice(["16", "32", "64", "128", "256"]),
+        help="Inputs that share a scale, for weights of 4 and 2 bits.  [default: 64]",
+    ),
+    click.option("--symmetric", is_flag=True, help="No zero points, for weights of 4 and 2 bits: smaller, less exact."),
+    click.option(
+        "--bits-budget",
+        type=click.FloatRange(2, 4),
+        help="Bits a weight in the mean: the layers of a 2-bit target that lose most get 4 bits.",
+    ),
+    click.option("--damping", type=click.FloatRange(0, 1, min_open=True), help="Of gptq's Hessians.  [default: 0.01]"),
+    click.option("--no-activation-order", is_flag=True, help="gptq rounds inputs in their own order."),
+    click.option(
+        "--journal",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder in which gptq keeps finished layers, so that a killed export goes on there.",
+    ),
+)
+
+
+def quantization_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add them to a command, which gets them as keywords."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def check(target: Target, technique: str | None, given: dict[str, Any]) -> None:
+    """Raise click.UsageError for an option that would do nothing."""
+    few_bits = target.bits < 8
+    applies = {
+        "strength": (technique == "smoothquant", "--method smoothquant"),
+        "group_size": (few_bits, "targets of 4 and 2 bits"),
+        "symmetric": (few_bits and not target.symmetric, "targets of 4 and 2 bits that have zero points"),
+        "bits_budget": (target.bits == 2, "targets of 2 bits"),
+        "damping": (technique == "gptq", "--method gptq"),
+        "no_activation_order": (technique == "gptq", "--method gptq"),
+        "journal": (technique == "gptq", "--method gptq"),
+    }
+    for name, (does, where) in applies.items():
+        if given[name] not in (None, False) and not does:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for {where} alone")
+
+
+def options(given: dict[str, Any]) -> Options:
+    """What techniques are told."""
+    from ..quantizers import Options
+
+    defaults = Options()
+    return Options(
+        observer=given["observer"],
+        percentile=given["percentile"],
+        strength=given["strength"],
+        exclude=(*defaults.exclude, *given["exclude"]),
+        group_size=None if given["group_size"] is None else int(given["group_size"]),
+        symmetric=given["symmetric"],
+        bits_budget=given["bits_budget"],
+        damping=defaults.damping if given["damping"] is None else given["damping"],
+        activation_order=not given["no_activation_order"],
+        journal=given["journal"],
+    )
