@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..artifacts import Artifact
 from .engine import EngineOptions, Floats, check_signature
 from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
 from .memory import released
+from .openvino_weights import multiplied_out
 
 MODEL_FILE = "openvino_model.xml"
 
@@ -47,13 +49,19 @@ class OpenVinoEngine:
         elif options.threads is not None:
             raise OptionError(f"OpenVINO's {device} takes no number of threads")
         mapped = [artifact.folder.resolve()]
+        cache: Path | None = None
         if options.cache is not None:
             # The digest names the contents, so a compiled model can never serve another artifact.
             cache = options.cache.resolve() / "openvino" / artifact.manifest.digest[:16]
             settings["CACHE_DIR"] = str(cache)
             mapped.append(cache)
         try:
-            self._compiled = core.compile_model(self._path, device, settings)
+            model: Path | ov.Model = self._path
+            if "i4" in artifact.manifest.precision.weight_bytes:
+                with released(mapped):
+                    model = multiplied_out(core, self._path, cache)
+            self._compiled = core.compile_model(model, device, settings)
+            del model
         except RuntimeError as error:
             raise RuntimeLoadError(f"{self._path}: OpenVINO cannot load it ({_reason(error)})") from None
         self._levels = list(artifact.manifest.levels)
