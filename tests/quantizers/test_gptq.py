@@ -173,3 +173,48 @@ def test_inputs_that_are_not_finite(make_model, real_clips):
 def test_needs_calibration(make_model, method):
     with pytest.raises(QuantizationError, match="needs calibration audio"):
         quantize(method, make_model(), Options(scheme=INT4), None)
+
+
+@pytest.fixture
+def real_layer(make_model, real_clips):
+    """A Linear of the bundled model, and its inputs (frames, in) on real audio."""
+    model, rows = make_model(), []
+    linear = model.layers[1].ffn2.output
+    linear.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0][0]))
+    with torch.inference_mode():
+        for clip in real_clips:
+            model(clip, torch.tensor([clip.shape[1]]))
+    return linear.weight.detach(), torch.cat(rows).clone()
+
+
+def neural_compressors(weight, rows, bits):
+    """Values that Intel Neural Compressor's GPTQ gives the same layer: asymmetric groups of 64, activation order."""
+    from neural_compressor.torch.algorithms.weight_only.gptq import GPTQ
+
+    other = GPTQ(torch.nn.Linear(weight.shape[1], weight.shape[0]), weight)
+    scheme = {"bits": bits, "sym": False, "dtype": "int", "perchannel": True, "mse": False, "group_size": 64}
+    other.quantizer.configure(scheme | {"double_quant_sym": False, "use_double_quant": False})
+    other.add_batch(rows, None)
+    return other.fasterquant(weight.clone(), groupsize=64, act_order=True, static_groups=True)[-1]
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_agrees_with_another_implementation(real_layer, monkeypatch, bits):
+    """On the same grid nearly the same values; on ours, which cuts ranges off, a smaller error."""
+    grid = importlib.import_module("qasr.quantizers.grid")
+    weight, rows = real_layer
+    scheme, theirs = WeightScheme(bits, False, 64), neural_compressors(weight, rows, bits)
+
+    def error(values):
+        return float((rows @ (values - weight).t()).norm() / (rows @ weight.t()).norm())
+
+    codes, ours = gptq_codes(weight, rows.t() @ rows, scheme)
+    cut = GroupedLinear(codes, ours.scale, ours.zero_point, None, scheme).weight
+    monkeypatch.setattr(grid, "by_error", lambda weight, scheme, gram: grid.by_range(weight, scheme))
+    codes, ours = gptq_codes(weight, rows.t() @ rows, scheme)
+    same = GroupedLinear(codes, ours.scale, ours.zero_point, None, scheme).weight
+    # Scales that fp16 holds move every value by 0.05 % at most; a weight on the edge may then go either way.
+    step = ours.scale.repeat_interleave(64, dim=1)
+    assert ((same - theirs).abs() > 0.5 * step).float().mean() < 0.1
+    assert error(same) == pytest.approx(error(theirs), rel=0.05)
+    assert error(cut) < error(theirs)
