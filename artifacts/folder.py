@@ -19,7 +19,7 @@ from .manifest import MANIFEST_NAME, FileEntry, Manifest, decode
 # What may stand in an artifact. Pickles are absent on purpose: reading one runs it. TorchScript (.pt) and programs of
 # torch.export (.pt2) are code too: only their own targets may carry them, and they are loaded only when verified.
 _PLAIN_SUFFIXES = frozenset({".json", ".txt", ".md", ".onnx", ".onnx_data", ".xml", ".bin", ".safetensors", ".engine"})
-_CODE_SUFFIXES = {"torchscript": ".pt", "torch": ".pt2"}
+_CODE_SUFFIXES = {"torchscript": ".pt", "torch": ".pt2", "hf": ".py"}
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,8 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
             expected = verify.run_torch(deployable, probe)
         rounds_inputs = _rounds_inputs(deployable)
         with progress.step(f"Writing {goal.name}"):
+            checkpoint.copy_metadata(staging.folder)
             precision = exporter.write(deployable, goal, staging.folder)
-        checkpoint.copy_metadata(staging.folder)
         artifact = staging.seal(
             Manifest(
                 qasr_version=__version__,
@@ -160,7 +160,10 @@ def for_target(goal: Target, options: Options) -> Options:
     """``options`` with what the target fixes, and its defaults for what the user has not said."""
     symmetric, group_size = goal.symmetric or options.symmetric, options.group_size or goal.group_size
     scheme = WeightScheme(goal.bits, symmetric, group_size, goal.two_level)
-    return dataclasses.replace(options, outputs=goal.outputs, activation=goal.activation, scheme=scheme)
+    exclude = (*options.exclude, *goal.exclude)
+    return dataclasses.replace(
+        options, outputs=goal.outputs, activation=goal.activation, scheme=scheme, exclude=exclude
+    )
 
 
 def _rounds_inputs(model: DeployableCTC) -> bool:

@@ -64,6 +64,8 @@ class Target:
     """Zero points in the middle of the codes."""
     two_level: bool = False
     """Group scales are whole multiples of a channel's."""
+    exclude: tuple[str, ...] = ()
+    """Layers that the format cannot hold, by glob: they stay in float."""
     activation: Literal["none", "grouped", "static"] = "none"
     """What weight techniques leave of the layers' inputs; see ``quantizers.Options``."""
     integer: bool = False
@@ -290,6 +292,25 @@ TARGETS: dict[str, Target] = {
             execution={"quantized_engine": "qnnpack"},
             outputs=True,
             integer=True,
+        ),
+        *(
+            Target(
+                f"hf-{method}",
+                "int4",
+                "hf",
+                "hf",
+                (*_BUILD[:2], "compressed_tensors"),
+                "lowbit",
+                methods=(method,),
+                bits=4,
+                group_size=64,
+                exclude=("*.pointwise1", "*.pointwise2"),
+                storage="float16",
+                runs_on="transformers with compressed-tensors: any CPU, CUDA; a storage format, computed in float",
+                execution={"format": "compressed-tensors"},
+                integer=True,
+            )
+            for method in ("gptq", "awq")
         ),
         Target(
             "torch-inc-int8",

@@ -101,7 +101,9 @@ def gptq_codes(
     diagonal += damping * diagonal.mean()
     order = torch.argsort(diagonal, descending=True) if activation_order else torch.arange(len(diagonal))
     upper = _inverse_cholesky(hessian[order][:, order])
-    fixed = grid.by_error(weight, scheme, _blocks(hessian, scheme.group_size))
+    # The whole range: with errors made up for, cutting ranges off lost more than it won (bundled model: 0.0160 against
+    # 0.0155 at 4 bits, 0.093 against 0.084 at 2).
+    fixed = grid.by_range(weight, scheme)
     weight = weight[:, order]
     codes = torch.empty_like(weight, dtype=torch.uint8)
     group_of = order // scheme.group_size
@@ -121,13 +123,6 @@ def gptq_codes(
     unordered = torch.empty_like(codes)
     unordered[:, order] = codes
     return unordered, fixed
-
-
-def _blocks(matrix: Tensor, size: int) -> Tensor:
-    """The (size, size) blocks on the diagonal of a (n, n) matrix: (n / size, size, size)."""
-    count = matrix.shape[0] // size
-    places = torch.arange(count)
-    return matrix.view(count, size, count, size)[places, :, places, :]
 
 
 def _inverse_cholesky(hessian: Tensor) -> Tensor:

@@ -93,6 +93,7 @@ ENGINES: dict[str, EngineEntry] = {
     "onnx": EngineEntry("onnx", "onnxruntime", "onnx"),
     "openvino": EngineEntry("openvino", "openvino", "openvino"),
     "torchscript": EngineEntry("torchscript", "torch", "torch"),
+    "hf": EngineEntry("hf", "transformers", "lowbit"),
     "torch": EngineEntry("torch_program", "torch", "torch"),
 }
 

@@ -1,0 +1,133 @@
+"""Checkpoints of few bits that stock transformers loads, with compressed-tensors: its format pack-quantized.
+
+https://github.com/vllm-project/compressed-tensors. ``weight_packed`` (out, in · bits / 32) int32 holds codes, lowest
+bits first, ``weight_scale`` (out, groups) their scales, ``weight_shape`` the shape. Only symmetric schemes: those with
+zero points do not load again. Pointwise convolutions are ``Conv1d`` in the stock module, and stay in float.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..artifacts import Precision
+from ..models import DeployableCTC, multilevel
+from ..models.stock import Piece, others, pieces
+from ..quantizers import GroupedLinear, Quantized
+from .errors import ExportError
+from .packing import pack
+from .targets import Target
+
+MODEL_FILE = "model.safetensors"
+CLASS_FILE = "modeling_multi_level_ctc.py"
+CONFIG_FILE = "config.json"
+
+
+def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
+    """Write ``model.safetensors`` and the quantization into ``config.json``, which stands in ``folder`` already.
+
+    Models of several levels get the file of their class beside it. What is not quantized is stored as float16.
+    """
+    layers = [module for module in model.modules() if isinstance(module, Quantized)]
+    tensors = {name: tensor.half() for name, tensor in others(model).items()}
+    ignored = []
+    for piece in pieces(model):
+        if isinstance(piece.layer, GroupedLinear):
+            tensors |= _packed(piece)
+        else:
+            tensors |= _float(piece)
+            ignored.append(piece.name)
+    stored = {name: tensor.contiguous() for name, tensor in sorted(tensors.items())}
+    save_file(stored, folder / MODEL_FILE, metadata={"format": "pt"})
+    (folder / MODEL_FILE).chmod(0o644)  # safetensors lets only the owner read
+    _configure(folder, layers, ignored, multilevel_model=len(model.levels) > 1)
+    return Precision(
+        asked=target.precision,
+        weight_bytes=_weight_bytes(stored),
+        operators={},
+        kernels={},
+        quantized_layers=sum(isinstance(piece.layer, GroupedLinear) for piece in pieces(model)),
+    )
+
+
+def integer_kernels(kernels: Mapping[str, int]) -> int:
+    """Modules whose weights transformers read from packed codes."""
+    return kernels.get("compressed-tensors Linear", 0)
+
+
+def _packed(piece: Piece) -> dict[str, Tensor]:
+    layer = piece.layer
+    assert isinstance(layer, GroupedLinear)
+    if piece.convolution:
+        raise ExportError(f"compressed-tensors cannot hold {piece.name}, a convolution; leave '*.pointwise*' out")
+    scheme = layer.scheme.weight
+    codes = layer.codes[piece.rows]
+    words = pack(codes, scheme.bits).view(torch.int32)
+    return {
+        f"{piece.name}.weight_packed": words,
+        f"{piece.name}.weight_scale": layer.scale[piece.rows] / piece.factor,
+        f"{piece.name}.weight_shape": torch.tensor(codes.shape),
+        f"{piece.name}.bias": (layer.bias[piece.rows] / piece.factor).half(),
+    }
+
+
+def _float(piece: Piece) -> dict[str, Tensor]:
+    layer = piece.layer
+    assert isinstance(layer, nn.Linear)
+    weight = layer.weight.detach()[piece.rows] / piece.factor
+    if piece.convolution:
+        return {f"{piece.name}.weight": weight[..., None].half()}
+    return {
+        f"{piece.name}.weight": weight.half(),
+        f"{piece.name}.bias": (layer.bias.detach()[piece.rows] / piece.factor).half(),
+    }
+
+
+def _configure(folder: Path, layers: list[Any], ignored: list[str], *, multilevel_model: bool) -> None:
+    path = folder / CONFIG_FILE
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    schemes = {layer.scheme.weight for layer in layers}
+    (scheme,) = schemes
+    config["dtype"] = "float32"
+    config["quantization_config"] = {
+        "quant_method": "compressed-tensors",
+        "format": "pack-quantized",
+        "quantization_status": "compressed",
+        "config_groups": {
+            "group_0": {
+                "targets": ["Linear"],
+                "weights": {
+                    "num_bits": scheme.bits,
+                    "type": "int",
+                    "symmetric": True,
+                    "strategy": "group",
+                    "group_size": scheme.group_size,
+                },
+            }
+        },
+        "ignore": ignored,
+    }
+    if multilevel_model:
+        module = Path(CLASS_FILE).stem
+        config["auto_map"] = {
+            "AutoConfig": f"{module}.MultiLevelCTCConfig",
+            "AutoModel": f"{module}.Wav2Vec2BertForMultilevelCTC",
+            "AutoModelForCTC": f"{module}.Wav2Vec2BertForMultilevelCTC",
+        }
+        shutil.copyfile(multilevel.__file__, folder / CLASS_FILE)
+    path.write_text(json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _weight_bytes(stored: Mapping[str, Tensor]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for tensor in stored.values():
+        found[str(tensor.dtype).removeprefix("torch.")] += tensor.nbytes
+    return dict(sorted(found.items()))

@@ -1,0 +1,148 @@
+"""Hugging Face checkpoints of few bits, in transformers."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from ..artifacts import Artifact
+from .engine import EngineOptions, Floats, check_signature
+from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
+
+CLASS_FILE = "modeling_multi_level_ctc.py"
+CLASS = "Wav2Vec2BertForMultilevelCTC"
+
+_LIBRARIES = {"compressed-tensors": "compressed_tensors"}
+
+
+class TransformersEngine:
+    """A model that ``from_pretrained`` made of the artifact's folder, in float32."""
+
+    def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
+        if options.streams not in (None, 1):
+            raise OptionError("torch runs one inference at a time, so it takes no streams")
+        if options.precision is not None:
+            raise OptionError("the checkpoint is computed in float32, so it takes no precision")
+        self._device = _device(options.device)
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        path = artifact.path("model.safetensors")
+        if CLASS_FILE in artifact.manifest.files and not artifact.verified:
+            raise RuntimeLoadError(
+                f"{artifact.path(CLASS_FILE)}: is code, and its hash was not checked; load it with verify"
+            )
+        config = json.loads(artifact.path("config.json").read_text(encoding="utf-8"))
+        method = config.get("quantization_config", {}).get("quant_method", "")
+        library = _LIBRARIES.get(method)
+        if library is None or importlib.util.find_spec(library) is None:
+            raise RuntimeLoadError(
+                f"{path}: {method or 'its format'} needs {library or 'a newer qasr'}; type: pip install 'qasr[lowbit]'"
+            )
+        self._levels = list(artifact.manifest.levels)
+        try:
+            with _quiet():
+                kind = _class(artifact)
+                self.model = kind.from_pretrained(artifact.folder, dtype=torch.float32).eval().to(self._device)
+        except Exception as error:  # whatever transformers and the format's library raise
+            raise RuntimeLoadError(f"{path}: transformers cannot load it ({_last_line(error)})") from None
+        self._path = path
+        heads = getattr(self.model, "level_to_lm_head", None)
+        widths = (
+            {level: head.out_features for level, head in heads.items()}
+            if heads is not None
+            else {self._levels[0]: self.model.lm_head.out_features}
+        )
+        check_signature(artifact, path, ("features", "lengths"), widths)
+
+    def infer(self, features: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
+        """Logits of every level; see ``Engine.infer``."""
+        values, counts = torch.from_numpy(features).to(self._device), torch.from_numpy(lengths).to(self._device)
+        mask = torch.arange(features.shape[1], device=self._device)[None, :] < counts[:, None]
+        try:
+            with torch.inference_mode():
+                logits = self.model(input_features=values, attention_mask=mask.long()).logits
+        except RuntimeError as error:
+            raise InferenceError(f"{self._path}: torch failed on {features.shape} ({_last_line(error)})") from None
+        by_level = logits if isinstance(logits, dict) else {self._levels[0]: logits}
+        return {level: by_level[level].float().cpu().numpy() for level in self._levels}
+
+    def kernels(self) -> dict[str, int]:
+        """Linear modules by what their weights were read from; see ``Engine.kernels``."""
+        found = {"compressed-tensors Linear": 0, "float Linear": 0}
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.Linear):
+                packed = getattr(module, "quantization_scheme", None) is not None
+                found["compressed-tensors Linear" if packed else "float Linear"] += 1
+        return found
+
+    def close(self) -> None:
+        """Release the model."""
+        del self.model
+
+
+def load(artifact: Artifact, options: EngineOptions) -> TransformersEngine:
+    """Load the folder. Raises DeviceError, OptionError or RuntimeLoadError."""
+    return TransformersEngine(artifact, options)
+
+
+def obstacle(execution: Mapping[str, str]) -> str | None:
+    """The library of the format where it is not installed, or None."""
+    library = _LIBRARIES.get(execution.get("format", ""))
+    if library is not None and importlib.util.find_spec(library) is None:
+        return f"{library} is not installed, pip install 'qasr[lowbit]'"
+    return None
+
+
+def _class(artifact: Artifact) -> Any:
+    """The class of the checkpoint: transformers' own, or that of the file beside it, whose hash was verified."""
+    import transformers
+
+    if CLASS_FILE not in artifact.manifest.files:
+        return transformers.Wav2Vec2BertForCTC
+    name = f"qasr_artifact_{artifact.manifest.digest[:16]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, artifact.path(CLASS_FILE))
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return getattr(sys.modules[name], CLASS)
+
+
+def _device(name: str) -> torch.device:
+    if name == "cpu" or (name.startswith("cuda") and torch.cuda.is_available()):
+        return torch.device(name)
+    raise DeviceError(f"device {name!r}: this torch sees no such device; use --device cpu")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Transformers draws bars and warns of what it was not asked for."""
+    from transformers.utils import logging as transformers_logging
+
+    loggers = [logging.getLogger(name) for name in ("transformers", "compressed_tensors")]
+    levels = [logger.level for logger in loggers]
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[-1]

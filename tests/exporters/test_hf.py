@@ -1,0 +1,182 @@
+"""Checkpoints of 4 bits that stock transformers loads, where qasr is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from qasr import load, reference
+from qasr.artifacts import read
+from qasr.audio import FeatureSettings, extract
+from qasr.audio import read as read_audio
+from qasr.exporters.pipeline import ExportOptions, export
+from qasr.quantizers import Options
+from qasr.runtimes import EngineOptions, OptionError, RuntimeLoadError, load_engine
+
+from ..models.conftest import STOCK_VOCABULARY, write_stock
+
+pytest.importorskip("compressed_tensors", reason="compressed-tensors is not installed: pip install 'qasr[lowbit]'")
+
+# With None in its place, importing qasr fails as if it were not installed.
+STRANGER = """
+import sys
+sys.modules["qasr"] = None
+import numpy as np, torch, transformers
+folder, given, taken, multilevel = sys.argv[1:]
+if multilevel == "yes":
+    model = transformers.AutoModelForCTC.from_pretrained(folder, trust_remote_code=True, dtype=torch.float32)
+else:
+    model = transformers.Wav2Vec2BertForCTC.from_pretrained(folder, dtype=torch.float32)
+features = torch.from_numpy(np.load(given))
+with torch.inference_mode():
+    logits = model.eval()(input_features=features).logits
+logits = logits if isinstance(logits, dict) else {"text": logits}
+np.savez(taken, **{level: values.numpy() for level, values in logits.items()})
+print(type(model).__name__, sum(getattr(m, "quantization_scheme", None) is not None for m in model.modules()))
+"""
+
+
+def as_a_stranger(folder, features, tmp_path, *, multilevel):
+    np.save(tmp_path / "given.npy", features)
+    arguments = [str(folder), str(tmp_path / "given.npy"), str(tmp_path / "taken.npz"), "yes" if multilevel else "no"]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", STRANGER, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(np.load(tmp_path / "taken.npz")), done.stdout.split()
+
+
+@pytest.fixture(scope="module")
+def features():
+    row = json.loads(reference.EVALUATION.read_text(encoding="utf-8").splitlines()[0])
+    stored = (reference.CHECKPOINT / "preprocessor_config.json").read_text(encoding="utf-8")
+    settings = FeatureSettings.from_json(json.loads(stored))
+    return extract(read_audio(reference.EVALUATION.parent / row["audio"]), settings)[None]
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq"])
+def test_stock_transformers_loads_the_multi_level_model(exported, features, tmp_path, method):
+    folder = exported(f"hf-{method}").folder
+    found, (kind, packed) = as_a_stranger(folder, features, tmp_path, multilevel=True)
+    assert (kind, packed) == ("Wav2Vec2BertForMultilevelCTC", "32")
+    engine = load_engine(read(folder), EngineOptions())
+    expected = engine.infer(features, np.array([features.shape[1]]))
+    assert set(found) == set(expected)
+    for level, logits in expected.items():
+        np.testing.assert_allclose(found[level], logits, atol=1e-4)
+
+
+def test_stock_transformers_loads_a_single_level_model(features, tmp_path):
+    from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    model = Wav2Vec2BertForCTC(Wav2Vec2BertConfig(**sizes, vocab_size=8, initializer_range=0.2)).eval()
+    checkpoint = write_stock(tmp_path / "stock", model, STOCK_VOCABULARY)
+    options = ExportOptions(calibration=reference.CALIBRATION, calibration_clips=4)
+    folder = export(str(checkpoint), "hf-gptq", tmp_path / "out", options).folder
+    assert sorted(path.suffix for path in folder.iterdir()) == [".json"] * 4 + [".safetensors"]
+    found, (kind, packed) = as_a_stranger(folder, features, tmp_path, multilevel=False)
+    assert (kind, packed) == ("Wav2Vec2BertForCTC", "16")
+    expected = load_engine(read(folder), EngineOptions()).infer(features, np.array([features.shape[1]]))
+    np.testing.assert_allclose(found["text"], next(iter(expected.values())), atol=1e-4)
+
+
+def test_what_is_stored(exported):
+    artifact = exported("hf-gptq")
+    tensors = load_file(artifact.path("model.safetensors"))
+    name = "wav2vec2_bert.encoder.layers.0.ffn1.intermediate_dense"
+    assert tensors[f"{name}.weight_packed"].shape == (768, 192 // 8)
+    assert tensors[f"{name}.weight_packed"].dtype == torch.int32
+    assert tensors[f"{name}.weight_scale"].shape == (768, 3)
+    assert tensors[f"{name}.weight_shape"].tolist() == [768, 192]
+    assert f"{name}.weight" not in tensors
+    pointwise = tensors["wav2vec2_bert.encoder.layers.0.conv_module.pointwise_conv1.weight"]
+    assert (pointwise.shape, pointwise.dtype) == ((384, 192, 1), torch.float16)
+    with safe_open(artifact.path("model.safetensors"), "pt") as file:
+        assert file.metadata() == {"format": "pt"}
+    manifest = artifact.manifest
+    assert manifest.parity.relative_error < 1e-5
+    assert manifest.precision.kernels == {"compressed-tensors Linear": 32, "float Linear": 12}
+    assert manifest.precision.quantized_layers == manifest.precision.integer_kernels == 32
+    assert sum(entry.bytes for entry in manifest.files.values()) < 3.0e6
+
+
+def test_codes_are_compressed_tensors_own(exported):
+    """Unpacked by the library, a layer's weights are those of our layer."""
+    from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
+
+    tensors = load_file(exported("hf-gptq").path("model.safetensors"))
+    name = "wav2vec2_bert.encoder.layers.3.self_attn.linear_q"
+    codes = unpack_from_int32(tensors[f"{name}.weight_packed"], 4, torch.Size((192, 192)))
+    assert (int(codes.min()), int(codes.max())) == (-8, 7)
+    words = tensors[f"{name}.weight_packed"].view(torch.uint8)
+    assert torch.equal(codes[:, 0].to(torch.int16) + 8, (words[:, 0] & 15).to(torch.int16))
+    assert torch.equal(codes[:, 1].to(torch.int16) + 8, (words[:, 0] >> 4).to(torch.int16))
+
+
+def test_a_padded_clip_has_the_logits_that_it_has_alone(exported, features):
+    engine = load_engine(read(exported("hf-gptq").folder), EngineOptions())
+    frames = features.shape[1]
+    alone = engine.infer(features, np.array([frames]))
+    padded = np.concatenate([np.pad(features, ((0, 0), (0, 40), (0, 0))), np.zeros((1, frames + 40, 160), np.float32)])
+    together = engine.infer(padded.astype(np.float32), np.array([frames, frames + 40]))
+    for level, logits in alone.items():
+        np.testing.assert_allclose(together[level][:1, :frames], logits, atol=1e-3)
+
+
+def test_transcribes(exported):
+    row = json.loads(reference.EVALUATION.read_text(encoding="utf-8").splitlines()[0])
+    with load(exported("hf-awq").folder) as model:
+        result = model.transcribe(reference.EVALUATION.parent / row["audio"])
+    assert len(result.levels) == 11
+    assert result.text[:8] == row["phonemes"][:8]
+
+
+def test_options_that_it_cannot_take(exported):
+    artifact = read(exported("hf-gptq").folder)
+    for options, message in (
+        ({"precision": "bf16"}, "takes no precision"),
+        ({"streams": 2}, "takes no streams"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            load_engine(artifact, dataclasses.replace(EngineOptions(), **options))
+
+
+def test_the_class_file_is_code(exported, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(exported("hf-gptq").folder, folder)
+    with pytest.raises(RuntimeLoadError, match="is code, and its hash was not checked"):
+        load_engine(read(folder, verify=False), EngineOptions())
+
+
+def test_weights_that_are_none(exported, tmp_path):
+    artifact = read(exported("hf-gptq").folder)
+    folder = tmp_path / "copy"
+    shutil.copytree(artifact.folder, folder)
+    (folder / "model.safetensors").write_bytes(b"no weights")
+    broken = dataclasses.replace(artifact, folder=folder)
+    with pytest.raises(RuntimeLoadError, match="transformers cannot load it") as error:
+        load_engine(broken, EngineOptions())
+    assert "\n" not in str(error.value)
+
+
+def test_convolutions_cannot_be_held(tmp_path):
+    from qasr.exporters import ExportError, find, hf
+    from qasr.models import open_checkpoint
+    from qasr.quantizers import WeightScheme, quantize
+
+    with open_checkpoint("reference") as checkpoint:
+        model = quantize("rtn", checkpoint.deployable(), Options(scheme=WeightScheme(4, True, 64)), None)
+        checkpoint.copy_metadata(tmp_path)
+    with pytest.raises(ExportError, match=r"compressed-tensors cannot hold .*pointwise_conv1, a convolution"):
+        hf.write(model, find("hf-gptq"), tmp_path)
