@@ -50,14 +50,19 @@ TECHNIQUES = (
     Technique(
         "Weight-only INT8", "OpenVINO", "INT8", "float", "Low", "High", "Low", (("openvino-int8-weights", "rtn"),)
     ),
-    Technique("Weight-only", "bitsandbytes", "INT8, NF4", "float", "Low", "High", "Low"),
+    Technique(
+        "Weight-only INT8", "bitsandbytes", "INT8", _AT_RUN_TIME, "Low", "High", "Low", (("hf-bnb-int8", "llm-int8"),)
+    ),
+    Technique("Weight-only NF4", "bitsandbytes", "NF4", "float", "Low", "High", "Low", (("hf-bnb-nf4", "nf4"),)),
     Technique("Weight-only", "Optimum (quanto)", "INT8, INT4", "float", "Low", "High", "Low"),
     Technique("QAT, full", "PyTorch", "INT8", "INT8, trained", "High", "High", "Low"),
     Technique("QAT, partial", "PyTorch", "INT8", "INT8, trained", "High", "High", "Low"),
     Technique("Weight-only INT4", "ONNX Runtime", *_FOUR, (("onnx-int4", "rtn"),)),
     Technique("GPTQ", "ONNX Runtime", *_FOUR, (("onnx-int4", "gptq"),)),
     Technique("GPTQ", "OpenVINO", *_FOUR, (("openvino-int4", "gptq"),)),
+    Technique("GPTQ", "transformers", "INT4", "float", "Low", "High", "Medium", (("hf-gptq", "gptq"),)),
     Technique("AWQ", "ONNX Runtime", *_FOUR, (("onnx-int4", "awq"),)),
+    Technique("AWQ", "transformers", "INT4", "float", "Low", "High", "Medium", (("hf-awq", "awq"),)),
     Technique("W4A8", "OpenVINO", "INT4", _CALIBRATED, "High", "High", "Medium", (("openvino-w4a8", "gptq"),)),
     Technique("INT2", "ONNX Runtime", "INT2", _AT_RUN_TIME, "Low", "High", "High", (("onnx-int2", "gptq"),)),
     Technique("Half precision", "OpenVINO", "FP16", "BF16", "Medium", "Medium", "Low", (("openvino-bf16", None),)),

@@ -1,8 +1,6 @@
-"""Checkpoints of few bits that stock transformers loads, with compressed-tensors: its format pack-quantized.
+"""Checkpoints of few bits that stock transformers loads, with the format's own library and no line of qasr.
 
-https://github.com/vllm-project/compressed-tensors. ``weight_packed`` (out, in · bits / 32) int32 holds codes, lowest
-bits first, ``weight_scale`` (out, groups) their scales, ``weight_shape`` the shape. Only symmetric schemes: those with
-zero points do not load again. Pointwise convolutions are ``Conv1d`` in the stock module, and stay in float.
+Pointwise convolutions are ``Conv1d`` in the stock module, which no format here knows; they stay in float.
 """
 
 from __future__ import annotations
@@ -14,16 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..artifacts import Precision
 from ..models import DeployableCTC, multilevel
 from ..models.stock import Piece, others, pieces
-from ..quantizers import GroupedLinear, Quantized
-from .errors import ExportError
-from .packing import pack
+from ..quantizers import Quantized
+from . import hf_formats
 from .targets import Target
 
 MODEL_FILE = "model.safetensors"
@@ -40,8 +36,8 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
     tensors = {name: tensor.half() for name, tensor in others(model).items()}
     ignored = []
     for piece in pieces(model):
-        if isinstance(piece.layer, GroupedLinear):
-            tensors |= _packed(piece)
+        if isinstance(piece.layer, Quantized):
+            tensors |= hf_formats.tensors(piece)
         else:
             tensors |= _float(piece)
             ignored.append(piece.name)
@@ -54,29 +50,13 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
         weight_bytes=_weight_bytes(stored),
         operators={},
         kernels={},
-        quantized_layers=sum(isinstance(piece.layer, GroupedLinear) for piece in pieces(model)),
+        quantized_layers=sum(isinstance(piece.layer, Quantized) for piece in pieces(model)),
     )
 
 
 def integer_kernels(kernels: Mapping[str, int]) -> int:
-    """Modules whose weights transformers read from packed codes."""
-    return kernels.get("compressed-tensors Linear", 0)
-
-
-def _packed(piece: Piece) -> dict[str, Tensor]:
-    layer = piece.layer
-    assert isinstance(layer, GroupedLinear)
-    if piece.convolution:
-        raise ExportError(f"compressed-tensors cannot hold {piece.name}, a convolution; leave '*.pointwise*' out")
-    scheme = layer.scheme.weight
-    codes = layer.codes[piece.rows]
-    words = pack(codes, scheme.bits).view(torch.int32)
-    return {
-        f"{piece.name}.weight_packed": words,
-        f"{piece.name}.weight_scale": layer.scale[piece.rows] / piece.factor,
-        f"{piece.name}.weight_shape": torch.tensor(codes.shape),
-        f"{piece.name}.bias": (layer.bias[piece.rows] / piece.factor).half(),
-    }
+    """Modules whose weights transformers read from codes."""
+    return sum(count for name, count in kernels.items() if name != "float Linear")
 
 
 def _float(piece: Piece) -> dict[str, Tensor]:
@@ -94,27 +74,7 @@ def _float(piece: Piece) -> dict[str, Tensor]:
 def _configure(folder: Path, layers: list[Any], ignored: list[str], *, multilevel_model: bool) -> None:
     path = folder / CONFIG_FILE
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    schemes = {layer.scheme.weight for layer in layers}
-    (scheme,) = schemes
-    config["dtype"] = "float32"
-    config["quantization_config"] = {
-        "quant_method": "compressed-tensors",
-        "format": "pack-quantized",
-        "quantization_status": "compressed",
-        "config_groups": {
-            "group_0": {
-                "targets": ["Linear"],
-                "weights": {
-                    "num_bits": scheme.bits,
-                    "type": "int",
-                    "symmetric": True,
-                    "strategy": "group",
-                    "group_size": scheme.group_size,
-                },
-            }
-        },
-        "ignore": ignored,
-    }
+    config |= hf_formats.configuration(layers, ignored)
     if multilevel_model:
         module = Path(CLASS_FILE).stem
         config["auto_map"] = {

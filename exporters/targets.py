@@ -312,6 +312,25 @@ TARGETS: dict[str, Target] = {
             )
             for method in ("gptq", "awq")
         ),
+        *(
+            Target(
+                f"hf-bnb-{precision}",
+                precision,
+                "hf",
+                "hf",
+                (*_BUILD[:2], "bitsandbytes", "accelerate"),
+                "lowbit",
+                methods=(method,),
+                exclude=("*.pointwise1", "*.pointwise2"),
+                storage="float16",
+                # Its CPU kernels round inputs on the way: 0.3 % of a layer's output.
+                tolerance=1e-2,
+                runs_on="transformers with bitsandbytes: CPUs, CUDA",
+                execution={"format": "bitsandbytes"},
+                integer=True,
+            )
+            for precision, method in (("nf4", "nf4"), ("int8", "llm-int8"))
+        ),
         Target(
             "torch-inc-int8",
             "int8",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..models import DeployableCTC
 from .awq import awq
+from .bnb import llm_int8, nf4
 from .budget import within_budget
 from .dynamic import dynamic
 from .gptq import gptq
@@ -25,6 +26,8 @@ TECHNIQUES: dict[str, Technique] = {
     "mse": mse,
     "gptq": gptq,
     "awq": awq,
+    "nf4": nf4,
+    "llm-int8": llm_int8,
     "inc": inc,
 }
 """The table of techniques, by the name that ``--method`` takes."""

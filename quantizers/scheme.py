@@ -18,9 +18,11 @@ class WeightScheme:
     symmetric: bool = True
     group_size: int | None = None
     two_level: bool = False
+    values: Literal["int", "nf4"] = "int"
+    """What a code stands for: an integer, or one of the 16 values of NF4."""
 
     def __str__(self) -> str:
-        text = f"int{self.bits}" if self.symmetric else f"uint{self.bits}"
+        text = self.values if self.values != "int" else f"int{self.bits}" if self.symmetric else f"uint{self.bits}"
         return text if self.group_size is None else f"{text} in groups of {self.group_size}"
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
 CLASS_FILE = "modeling_multi_level_ctc.py"
 CLASS = "Wav2Vec2BertForMultilevelCTC"
 
-_LIBRARIES = {"compressed-tensors": "compressed_tensors"}
+_LIBRARIES = {"compressed-tensors": "compressed_tensors", "bitsandbytes": "bitsandbytes"}
 
 
 class TransformersEngine:
@@ -50,7 +51,13 @@ class TransformersEngine:
         try:
             with _quiet():
                 kind = _class(artifact)
-                self.model = kind.from_pretrained(artifact.folder, dtype=torch.float32).eval().to(self._device)
+                self.model = kind.from_pretrained(
+                    artifact.folder, dtype=torch.float32, device_map={"": str(self._device)}
+                ).eval()
+                for parameter in self.model.parameters():
+                    # transformers leaves what bitsandbytes does not touch in the type of the file.
+                    if parameter.dtype == torch.float16:
+                        parameter.data = parameter.data.float()
         except Exception as error:  # whatever transformers and the format's library raise
             raise RuntimeLoadError(f"{path}: transformers cannot load it ({_last_line(error)})") from None
         self._path = path
@@ -76,12 +83,13 @@ class TransformersEngine:
 
     def kernels(self) -> dict[str, int]:
         """Linear modules by what their weights were read from; see ``Engine.kernels``."""
-        found = {"compressed-tensors Linear": 0, "float Linear": 0}
+        found: Counter[str] = Counter()
         for module in self.model.modules():
             if isinstance(module, torch.nn.Linear):
+                kind = "float Linear" if type(module) is torch.nn.Linear else type(module).__name__
                 packed = getattr(module, "quantization_scheme", None) is not None
-                found["compressed-tensors Linear" if packed else "float Linear"] += 1
-        return found
+                found["compressed-tensors Linear" if packed else kind] += 1
+        return dict(sorted(found.items()))
 
     def close(self) -> None:
         """Release the model."""
@@ -128,7 +136,7 @@ def _quiet() -> Iterator[None]:
     """Transformers draws bars and warns of what it was not asked for."""
     from transformers.utils import logging as transformers_logging
 
-    loggers = [logging.getLogger(name) for name in ("transformers", "compressed_tensors")]
+    loggers = [logging.getLogger(name) for name in ("transformers", "compressed_tensors", "bitsandbytes")]
     levels = [logger.level for logger in loggers]
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()

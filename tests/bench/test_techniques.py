@@ -104,6 +104,6 @@ def test_a_row_that_works_is_preferred(report):
 def test_every_maker_can_be_exported():
     found = makers()
     assert found[0] == FLOAT
-    assert len(found) == len(set(found)) == 17
+    assert len(found) == len(set(found)) == 21
     for target, method in found:
         assert TARGETS[target].method(method) == method

@@ -24,30 +24,33 @@ from qasr.runtimes import EngineOptions, OptionError, RuntimeLoadError, load_eng
 
 from ..models.conftest import STOCK_VOCABULARY, write_stock
 
-pytest.importorskip("compressed_tensors", reason="compressed-tensors is not installed: pip install 'qasr[lowbit]'")
+for library in ("compressed_tensors", "bitsandbytes"):
+    pytest.importorskip(library, reason=f"{library} is not installed: pip install 'qasr[lowbit]'")
 
 # With None in its place, importing qasr fails as if it were not installed.
 STRANGER = """
 import sys
 sys.modules["qasr"] = None
 import numpy as np, torch, transformers
-folder, given, taken, multilevel = sys.argv[1:]
+folder, given, taken, multilevel, dtype = sys.argv[1:]
+dtype = getattr(torch, dtype)
 if multilevel == "yes":
-    model = transformers.AutoModelForCTC.from_pretrained(folder, trust_remote_code=True, dtype=torch.float32)
+    model = transformers.AutoModelForCTC.from_pretrained(folder, trust_remote_code=True, dtype=dtype)
 else:
-    model = transformers.Wav2Vec2BertForCTC.from_pretrained(folder, dtype=torch.float32)
+    model = transformers.Wav2Vec2BertForCTC.from_pretrained(folder, dtype=dtype)
 features = torch.from_numpy(np.load(given))
 with torch.inference_mode():
     logits = model.eval()(input_features=features).logits
 logits = logits if isinstance(logits, dict) else {"text": logits}
-np.savez(taken, **{level: values.numpy() for level, values in logits.items()})
+np.savez(taken, **{level: values.float().numpy() for level, values in logits.items()})
 print(type(model).__name__, sum(getattr(m, "quantization_scheme", None) is not None for m in model.modules()))
 """
 
 
-def as_a_stranger(folder, features, tmp_path, *, multilevel):
+def as_a_stranger(folder, features, tmp_path, *, multilevel, dtype="float32"):
     np.save(tmp_path / "given.npy", features)
-    arguments = [str(folder), str(tmp_path / "given.npy"), str(tmp_path / "taken.npz"), "yes" if multilevel else "no"]
+    files = [str(folder), str(tmp_path / "given.npy"), str(tmp_path / "taken.npz")]
+    arguments = [*files, "yes" if multilevel else "no", dtype]
     done = subprocess.run(
         [sys.executable, "-I", "-c", STRANGER, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
     )
@@ -61,6 +64,41 @@ def features():
     stored = (reference.CHECKPOINT / "preprocessor_config.json").read_text(encoding="utf-8")
     settings = FeatureSettings.from_json(json.loads(stored))
     return extract(read_audio(reference.EVALUATION.parent / row["audio"]), settings)[None]
+
+
+@pytest.mark.parametrize("target", ["hf-bnb-nf4", "hf-bnb-int8"])
+def test_stock_transformers_loads_what_bitsandbytes_made(exported, features, tmp_path, target):
+    """In float16, as transformers reads it; the runtime computes in float32."""
+    folder = exported(target).folder
+    found, (kind, _) = as_a_stranger(folder, features.astype(np.float16), tmp_path, multilevel=True, dtype="float16")
+    assert kind == "Wav2Vec2BertForMultilevelCTC"
+    expected = load_engine(read(folder), EngineOptions()).infer(features, np.array([features.shape[1]]))
+    for level, logits in expected.items():
+        error = np.linalg.norm(found[level] - logits) / np.linalg.norm(logits)
+        assert error < 2e-2, level
+        assert (found[level].argmax(-1) == logits.argmax(-1)).mean() > 0.98
+
+
+@pytest.mark.parametrize(
+    ("target", "kernel", "megabytes"), [("hf-bnb-nf4", "Linear4bit", 3.0), ("hf-bnb-int8", "Linear8bitLt", 4.4)]
+)
+def test_bitsandbytes(exported, target, kernel, megabytes):
+    manifest = exported(target).manifest
+    assert manifest.precision.kernels == {kernel: 32, "float Linear": 12}
+    assert manifest.precision.integer_kernels == 32
+    assert manifest.parity.relative_error < 1e-2
+    assert manifest.fidelity.relative_error < 3e-2
+    assert manifest.fidelity.disagreement["phonemes"] < 5e-3
+    assert sum(entry.bytes for entry in manifest.files.values()) < megabytes * 1e6
+    config = json.loads(exported(target).path("config.json").read_text(encoding="utf-8"))
+    assert config["quantization_config"]["quant_method"] == "bitsandbytes"
+    assert "heads" not in config["quantization_config"]["llm_int8_skip_modules"]
+    assert "level_to_lm_head.phonemes" in config["quantization_config"]["llm_int8_skip_modules"]
+
+
+def test_same_input_same_hashes(exported, tmp_path):
+    again = export("reference", "hf-bnb-nf4", tmp_path / "again", ExportOptions())
+    assert again.manifest.files == exported("hf-bnb-nf4").manifest.files
 
 
 @pytest.mark.parametrize("method", ["gptq", "awq"])
@@ -178,5 +216,5 @@ def test_convolutions_cannot_be_held(tmp_path):
     with open_checkpoint("reference") as checkpoint:
         model = quantize("rtn", checkpoint.deployable(), Options(scheme=WeightScheme(4, True, 64)), None)
         checkpoint.copy_metadata(tmp_path)
-    with pytest.raises(ExportError, match=r"compressed-tensors cannot hold .*pointwise_conv1, a convolution"):
+    with pytest.raises(ExportError, match=r"no format here can hold .*pointwise_conv1, a convolution"):
         hf.write(model, find("hf-gptq"), tmp_path)
