@@ -64,6 +64,18 @@ def test_quiet(tmp_path):
         (("--to", "onnx-int8", "-o", "out", "--observer", "magic"), "'magic' is not one of 'minmax', 'percentile'"),
         (("--to", "onnx-int8", "-o", "out", "--percentile", "3"), "3.0 is not in the range"),
         (("--wrong",), "No such option"),
+        (
+            ("--to", "onnx-int8", "-o", "out", "--group-size", "32"),
+            "--group-size is for targets of 4 and 2 bits alone",
+        ),
+        (("--to", "onnx-int4", "-o", "out", "--bits-budget", "2.5"), "--bits-budget is for targets of 2 bits alone"),
+        (("--to", "hf-gptq", "-o", "out", "--symmetric"), "--symmetric is for targets of 4 and 2 bits that have zero"),
+        (
+            ("--to", "onnx-int4", "--method", "rtn", "-o", "out", "--damping", "0.1"),
+            "--damping is for --method gptq alone",
+        ),
+        (("--to", "onnx-int4", "--method", "awq", "-o", "out", "--journal", "j"), "--journal is for --method gptq"),
+        (("--to", "onnx-int4", "-o", "out", "--group-size", "48"), "'48' is not one of '16', '32', '64', '128', '256'"),
     ],
 )
 def test_usage_errors(tmp_path, arguments, hint):
