@@ -102,7 +102,7 @@ def command(
     if console.quiet:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     # transformers imports torchao where it is installed, which tells what it was built without.
-    for name in ("torchao", "torch.utils._pytree"):
+    for name in ("torchao", "torch.utils._pytree", "bitsandbytes"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # Only now: torch takes seconds to import, and help or a wrong name should not wait for it.
     from ..exporters.pipeline import ExportOptions, export

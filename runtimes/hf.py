@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import json
 import logging
 import sys
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -21,6 +23,9 @@ from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
 CLASS_FILE = "modeling_multi_level_ctc.py"
 CLASS = "Wav2Vec2BertForMultilevelCTC"
 
+_WARM_UP_FRAMES = 32
+# They tell what they were built without on every import, and bitsandbytes, at every product, how it rounds.
+_TALKATIVE = ("torchao", "torch.utils._pytree", "bitsandbytes")
 _LIBRARIES = {"compressed-tensors": "compressed_tensors", "bitsandbytes": "bitsandbytes"}
 
 
@@ -48,6 +53,8 @@ class TransformersEngine:
                 f"{path}: {method or 'its format'} needs {library or 'a newer qasr'}; type: pip install 'qasr[lowbit]'"
             )
         self._levels = list(artifact.manifest.levels)
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
         try:
             with _quiet():
                 kind = _class(artifact)
@@ -68,6 +75,10 @@ class TransformersEngine:
             else {self._levels[0]: self.model.lm_head.out_features}
         )
         check_signature(artifact, path, ("features", "lengths"), widths)
+        # compressed-tensors restores the weights at the first inference only.
+        with _quiet():
+            width = artifact.manifest.limits.feature_size
+            self.infer(np.zeros((1, _WARM_UP_FRAMES, width), np.float32), np.array([_WARM_UP_FRAMES]))
 
     def infer(self, features: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
         """Logits of every level; see ``Engine.infer``."""
@@ -136,14 +147,16 @@ def _quiet() -> Iterator[None]:
     """Transformers draws bars and warns of what it was not asked for."""
     from transformers.utils import logging as transformers_logging
 
-    loggers = [logging.getLogger(name) for name in ("transformers", "compressed_tensors", "bitsandbytes")]
+    loggers = [logging.getLogger(name) for name in ("transformers", "compressed_tensors")]
     levels = [logger.level for logger in loggers]
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        yield
+        # compressed-tensors' bars ask nobody.
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

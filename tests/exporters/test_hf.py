@@ -101,6 +101,16 @@ def test_same_input_same_hashes(exported, tmp_path):
     assert again.manifest.files == exported("hf-bnb-nf4").manifest.files
 
 
+@pytest.mark.parametrize("target", ["hf-awq", "hf-bnb-int8"])
+def test_qinfer_says_the_transcript_and_nothing_else(exported, target):
+    clip = reference.EVALUATION.parent / "000-m3.flac"
+    command = [sys.executable, "-c", "from qasr.cli.qinfer import run; run()", str(clip), "--artifact"]
+    done = subprocess.run([*command, str(exported(target).folder)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ءَااتِنَا")
+    assert done.stdout.count("\n") == 1
+
+
 @pytest.mark.parametrize("method", ["gptq", "awq"])
 def test_stock_transformers_loads_the_multi_level_model(exported, features, tmp_path, method):
     folder = exported(f"hf-{method}").folder
