@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -18,6 +18,17 @@ from ..errors import QasrError
 OK, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 _VERBOSE = "QASR_VERBOSE"
+
+
+def together(options: Iterable[Callable[..., Any]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """One decorator for several options, which a command shows in the order given."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(list(options)):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 def verbosity(function: Callable[..., Any]) -> Callable[..., Any]:

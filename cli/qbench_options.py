@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from ..errors import QasrError
-
-_Function = Callable[..., Any]
+from .common import together
 
 
 class _List(click.ParamType[tuple[Any, ...]]):
@@ -45,16 +44,7 @@ def _points(context: click.Context, parameter: click.Parameter, value: str | Non
         raise click.BadParameter(f"{value!r} is no number of percentage points") from None
 
 
-def _together(options: list[_Function]) -> Callable[[_Function], _Function]:
-    def decorate(function: _Function) -> _Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-DATA = _together(
+DATA = together(
     [
         click.option(
             "--data",
@@ -67,7 +57,7 @@ DATA = _together(
         click.option("--limit", type=click.IntRange(1), help="Use so many recordings, evenly spread over the lengths."),
     ]
 )
-HOW = _together(
+HOW = together(
     [
         click.option(
             "--scenario",
@@ -132,7 +122,7 @@ HOW = _together(
 REPORT = click.option(
     "--report", type=click.Path(path_type=Path, file_okay=False), help="Write report.html, .json and .csv here."
 )
-LIMITS = _together(
+LIMITS = together(
     [
         click.option("--recommend", is_flag=True, help="Say which artifact is the fastest within the limits."),
         click.option("--max-rss", callback=_bytes, metavar="SIZE", help="Peak memory, as 1GB or 800MiB."),

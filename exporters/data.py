@@ -6,10 +6,9 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,10 +16,8 @@ from torch import Tensor
 from ..artifacts import sha256_of_file
 from ..audio import AUDIO_SUFFIXES, SAMPLE_RATE, FeatureSettings, duration, extract, read, stream
 from ..quantizers import CalibrationSet
+from ..quantizers.technique import Track
 from .errors import DataError
-
-Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
-"""Wraps an iterable in a progress display: (items, description, total)."""
 
 _FEW_CLIPS, _FEW_SECONDS, _ENOUGH_CLIPS = 8, 30.0, 32
 _SILENT_PEAK_DBFS = -60.0

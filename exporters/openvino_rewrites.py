@@ -119,9 +119,8 @@ def four_bit_weights(model: ov.Model, group_size: int) -> None:
         if codes.min() < -8 or codes.max() > 7:
             raise ValueError("weights that are no 4-bit integers times whole numbers")
         eight = op.multiply(op.convert(op.constant(codes, dtype=ov.Type.i4), "i8"), op.constant(multiples))
-        stored = op.convert(op.reshape(eight, op.constant(np.array(integers.shape)), False), "f32")
-        scaled = op.multiply(stored, op.constant(scale.reshape(-1, 1).copy()))
-        product = op.matmul(node.input_value(0), scaled, False, True)
+        stored = op.reshape(eight, op.constant(np.array(integers.shape)), False)
+        product = _scaled_product(node.input_value(0), stored, scale)
         product.set_friendly_name(node.get_friendly_name())
         _replace(node.output(0), product.output(0))
     model.validate_nodes_and_infer_types()
@@ -129,8 +128,13 @@ def four_bit_weights(model: ov.Model, group_size: int) -> None:
 
 def _linear(values: ov.Output, integers: np.ndarray[Any, Any], scale: np.ndarray[Any, Any]) -> ov.Node:
     """A product with 8-bit weights (out, in) and their scales (out,), in the form that the plugin fuses."""
-    stored = op.convert(op.constant(np.ascontiguousarray(integers)), "f32")
-    return op.matmul(values, op.multiply(stored, op.constant(scale.reshape(-1, 1).copy())), False, True)
+    return _scaled_product(values, op.constant(np.ascontiguousarray(integers)), scale)
+
+
+def _scaled_product(values: ov.Output, stored: ov.Node, scale: np.ndarray[Any, Any]) -> ov.Node:
+    """The same with a node that gives the integers (out, in)."""
+    scaled = op.multiply(op.convert(stored, "f32"), op.constant(scale.reshape(-1, 1).copy()))
+    return op.matmul(values, scaled, False, True)
 
 
 def _replace(old: ov.Output, new: ov.Output) -> None:

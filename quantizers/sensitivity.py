@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +14,7 @@ from torch import Tensor, nn
 from ..models import DeployableCTC
 from .linear import Quantized
 from .smoothquant import norm_of_linear
-from .technique import replace
-
-Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
-"""Wraps an iterable in a progress display: (items, description, total)."""
+from .technique import Track, replace
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ class Sequence:
             self._advance(segment)
 
     def _layers(self, segment: str, chosen: Iterable[str]) -> list[str]:
-        prefixes = ("adapter", "heads") if segment == "heads" else (segment,)
-        inside = {name for name in chosen if name.split(".")[0] in prefixes or name.startswith(f"{segment}.")}
+        rooms = ("adapter.", "heads.") if segment == "heads" else f"{segment}."
+        inside = [name for name in chosen if f"{name}.".startswith(rooms)]
         order: list[str] = []
         hooks = [
             self._model.get_submodule(name).register_forward_hook(lambda *_, name=name: order.append(name))

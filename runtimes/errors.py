@@ -23,3 +23,9 @@ class InferenceError(QasrError):
 
 class UnknownLevelError(QasrError, ValueError):
     """A level that the artifact does not have."""
+
+
+def last_line(error: Exception) -> str:
+    """What torch says at the end, below the trace of its own code; the error's kind where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[-1]

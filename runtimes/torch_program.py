@@ -17,7 +17,7 @@ from torch.fx import GraphModule, Node
 
 from ..artifacts import Artifact
 from .engine import EngineOptions, Floats, check_signature
-from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
+from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, last_line
 
 MODEL_FILE = "model.pt2"
 
@@ -42,7 +42,7 @@ class TorchProgramEngine:
                 self._module = lower(torch.export.load(self._path).module())
                 outputs = self._module(torch.zeros(1, 16, artifact.manifest.limits.feature_size), torch.tensor([16]))
         except Exception as error:  # zip, pickle, schema and torch each have their own
-            raise RuntimeLoadError(f"{self._path}: torch cannot load it ({_reason(error)})") from None
+            raise RuntimeLoadError(f"{self._path}: torch cannot load it ({last_line(error)})") from None
         names = [*self._levels, *(f"output {place}" for place in range(len(self._levels), len(outputs)))]
         widths = {name: output.shape[-1] for name, output in zip(names, outputs, strict=False)}
         check_signature(artifact, self._path, ("features", "lengths"), widths)
@@ -54,7 +54,7 @@ class TorchProgramEngine:
             with self._settings():
                 outputs = self._profiled(given) if self._profile else self._module(*given)
         except (RuntimeError, AssertionError) as error:
-            raise InferenceError(f"{self._path}: torch failed on {features.shape} ({_reason(error)})") from None
+            raise InferenceError(f"{self._path}: torch failed on {features.shape} ({last_line(error)})") from None
         return {level: output.numpy() for level, output in zip(self._levels, outputs, strict=True)}
 
     def kernels(self) -> dict[str, int]:
@@ -146,8 +146,3 @@ def _check(options: EngineOptions) -> None:
         raise OptionError("torch runs one inference at a time, so it takes no streams")
     if options.precision is not None:
         raise OptionError("torch computes in the types of the program, so it takes no precision")
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[-1]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..artifacts import Artifact
 from .engine import EngineOptions, Floats, check_signature
-from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
+from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, last_line
 
 MODEL_FILE = "model.pt"
 
@@ -41,7 +41,7 @@ class TorchScriptEngine:
                 width = artifact.manifest.limits.feature_size
                 outputs = self._module(torch.zeros(1, 16, width), torch.tensor([16]))
         except RuntimeError as error:
-            raise RuntimeLoadError(f"{self._path}: torch cannot load it ({_reason(error)})") from None
+            raise RuntimeLoadError(f"{self._path}: torch cannot load it ({last_line(error)})") from None
         # A trace has no names; its outputs come in the order of the levels.
         names = [*self._levels, *(f"output {place}" for place in range(len(self._levels), len(outputs)))]
         widths = {name: output.shape[-1] for name, output in zip(names, outputs, strict=False)}
@@ -54,7 +54,7 @@ class TorchScriptEngine:
             with self._settings():
                 outputs = self._profiled(given) if self._profile else self._module(*given)
         except RuntimeError as error:
-            raise InferenceError(f"{self._path}: torch failed on {features.shape} ({_reason(error)})") from None
+            raise InferenceError(f"{self._path}: torch failed on {features.shape} ({last_line(error)})") from None
         return {level: output.numpy() for level, output in zip(self._levels, outputs, strict=True)}
 
     def kernels(self) -> dict[str, int]:
@@ -109,9 +109,3 @@ def _check(options: EngineOptions) -> None:
         raise OptionError("TorchScript runs one inference at a time, so it takes no streams")
     if options.precision is not None:
         raise OptionError("TorchScript computes in the types of the model, so it takes no precision")
-
-
-def _reason(error: Exception) -> str:
-    """The last line that is no trace of TorchScript's own code."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[-1]

@@ -12,7 +12,7 @@ import torch
 from qasr import load, reference
 from qasr.artifacts import create
 from qasr.runtimes import DeviceError, OptionError, RuntimeLoadError, obstacle
-from qasr.runtimes import torchscript as runtime
+from qasr.runtimes.errors import last_line
 
 CLIP = reference.EVALUATION.parent / "000-m3.flac"
 
@@ -97,4 +97,5 @@ def test_features_that_the_model_cannot_take(artifact):
 
 
 def test_reasons_are_one_line():
-    assert runtime._reason(RuntimeError("a\n  b\n\nRuntimeError: the end\n")) == "RuntimeError: the end"
+    assert last_line(RuntimeError("a\n  b\n\nRuntimeError: the end\n")) == "RuntimeError: the end"
+    assert last_line(MemoryError()) == "MemoryError"
