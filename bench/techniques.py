@@ -54,7 +54,12 @@ TECHNIQUES = (
         "Weight-only INT8", "bitsandbytes", "INT8", _AT_RUN_TIME, "Low", "High", "Low", (("hf-bnb-int8", "llm-int8"),)
     ),
     Technique("Weight-only NF4", "bitsandbytes", "NF4", "float", "Low", "High", "Low", (("hf-bnb-nf4", "nf4"),)),
-    Technique("Weight-only", "Optimum (quanto)", "INT8, INT4", "float", "Low", "High", "Low"),
+    Technique(
+        "Weight-only INT8", "Optimum (quanto)", "INT8", "float", "Low", "High", "Low", (("hf-quanto-int8", "quanto"),)
+    ),
+    Technique(
+        "Weight-only INT4", "Optimum (quanto)", "INT4", "float", "Low", "High", "Low", (("hf-quanto-int4", "quanto"),)
+    ),
     Technique("QAT, full", "PyTorch", "INT8", "INT8, trained", "High", "High", "Low"),
     Technique("QAT, partial", "PyTorch", "INT8", "INT8, trained", "High", "High", "Low"),
     Technique("Weight-only INT4", "ONNX Runtime", *_FOUR, (("onnx-int4", "rtn"),)),
@@ -65,6 +70,7 @@ TECHNIQUES = (
     Technique("AWQ", "transformers", "INT4", "float", "Low", "High", "Medium", (("hf-awq", "awq"),)),
     Technique("W4A8", "OpenVINO", "INT4", _CALIBRATED, "High", "High", "Medium", (("openvino-w4a8", "gptq"),)),
     Technique("INT2", "ONNX Runtime", "INT2", _AT_RUN_TIME, "Low", "High", "High", (("onnx-int2", "gptq"),)),
+    Technique("INT2", "Optimum (quanto)", "INT2", "float", "Low", "High", "Low", (("hf-quanto-int2", "quanto"),)),
     Technique("Half precision", "OpenVINO", "FP16", "BF16", "Medium", "Medium", "Low", (("openvino-bf16", None),)),
     Technique("Mixed precision", "sensitivity", "FP16, INT8", "FP16, INT8", "Medium", "Medium", "Low"),
     Technique(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..exporters import Target
+from .common import together
 
 if TYPE_CHECKING:
     from ..quantizers import Options
@@ -43,21 +43,18 @@ _OPTIONS = (
 )
 
 
-def quantization_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add them to a command, which gets them as keywords."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+quantization_options = together(_OPTIONS)
+"""Adds them to a command, which gets them as keywords."""
 
 
 def check(target: Target, technique: str | None, given: dict[str, Any]) -> None:
     """Raise click.UsageError for an option that would do nothing."""
-    few_bits = target.bits < 8
+    few_bits = target.group_size is not None  # where a library forms the groups, there is nothing to choose
     applies = {
         "strength": (technique == "smoothquant", "--method smoothquant"),
-        "group_size": (few_bits, "targets of 4 and 2 bits"),
+        "group_size": (few_bits, "targets of 4 and 2 bits, other than quanto's,"),
         "symmetric": (few_bits and not target.symmetric, "targets of 4 and 2 bits that have zero points"),
-        "bits_budget": (target.bits == 2, "targets of 2 bits"),
+        "bits_budget": (few_bits and target.bits == 2, "targets of 2 bits, other than quanto's,"),
         "damping": (technique == "gptq", "--method gptq"),
         "no_activation_order": (technique == "gptq", "--method gptq"),
         "journal": (technique == "gptq", "--method gptq"),

@@ -25,6 +25,8 @@ from .targets import Target
 MODEL_FILE = "model.safetensors"
 CLASS_FILE = "modeling_multi_level_ctc.py"
 CONFIG_FILE = "config.json"
+MAP_FILE = "quanto_qmap.json"
+"""optimum-quanto's name for it."""
 
 
 def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
@@ -45,6 +47,9 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
     save_file(stored, folder / MODEL_FILE, metadata={"format": "pt"})
     (folder / MODEL_FILE).chmod(0o644)  # safetensors lets only the owner read
     _configure(folder, layers, ignored, multilevel_model=len(model.levels) > 1)
+    layer_types = hf_formats.quantization_map(model)
+    if layer_types:
+        _write_json(folder / MAP_FILE, layer_types)
     return Precision(
         asked=target.precision,
         weight_bytes=_weight_bytes(stored),
@@ -83,7 +88,11 @@ def _configure(folder: Path, layers: list[Any], ignored: list[str], *, multileve
             "AutoModelForCTC": f"{module}.Wav2Vec2BertForMultilevelCTC",
         }
         shutil.copyfile(multilevel.__file__, folder / CLASS_FILE)
-    path.write_text(json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    _write_json(path, config)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _weight_bytes(stored: Mapping[str, Tensor]) -> dict[str, int]:

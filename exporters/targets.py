@@ -73,7 +73,7 @@ class Target:
 
     def missing(self) -> str | None:
         """The first library that is not installed here, or None."""
-        return next((library for library in self.libraries if importlib.util.find_spec(library) is None), None)
+        return next((library for library in self.libraries if not _installed(library)), None)
 
     def method(self, name: str | None) -> str | None:
         """The technique to use: ``name`` where this target knows it, else its default; UnknownTargetError."""
@@ -99,11 +99,19 @@ class Target:
         return cast(Exporter, module)
 
 
+def _installed(library: str) -> bool:
+    try:
+        return importlib.util.find_spec(library) is not None
+    except ModuleNotFoundError:  # the package that it is a part of
+        return False
+
+
 _BUILD = ("torch", "transformers", "onnx", "onnxscript")
 _ONNX = (*_BUILD, "onnxruntime")
 _ONNX_RUNS_ON = "ONNX Runtime: any CPU, CUDA"
 _OPENVINO = (*_BUILD, "openvino")
 _OPENVINO_RUNS_ON = "OpenVINO: x86 and ARM CPUs"
+_FEW_BITS = ("gptq", "awq", "mse", "rtn")
 
 # The tolerance of INT8 rows is the least that is allowed: a deep model is allowed its own rounding noise, see
 # ``verify.tolerance``.
@@ -135,37 +143,24 @@ TARGETS: dict[str, Target] = {
             runs_on="ONNX Runtime: CPUs with VNNI or NEON dot products, CUDA",
             integer=True,
         ),
-        Target(
-            "onnx-int4",
-            "int4",
-            "onnx",
-            "onnx",
-            _ONNX,
-            "export",
-            methods=("gptq", "awq", "mse", "rtn"),
-            bits=4,
-            group_size=64,
-            symmetric=False,
-            activation="grouped",
-            tolerance=1e-2,
-            runs_on=_ONNX_RUNS_ON,
-            integer=True,
-        ),
-        Target(
-            "onnx-int2",
-            "int2",
-            "onnx",
-            "onnx",
-            _ONNX,
-            "export",
-            methods=("gptq", "awq", "mse", "rtn"),
-            bits=2,
-            group_size=64,
-            symmetric=False,
-            activation="grouped",
-            tolerance=1e-2,
-            runs_on=_ONNX_RUNS_ON,
-            integer=True,
+        *(
+            Target(
+                f"onnx-int{bits}",
+                f"int{bits}",
+                "onnx",
+                "onnx",
+                _ONNX,
+                "export",
+                methods=_FEW_BITS,
+                bits=bits,
+                group_size=64,
+                symmetric=False,
+                activation="grouped",
+                tolerance=1e-2,
+                runs_on=_ONNX_RUNS_ON,
+                integer=True,
+            )
+            for bits in (4, 2)
         ),
         Target(
             "openvino-fp16",
@@ -221,7 +216,7 @@ TARGETS: dict[str, Target] = {
             "openvino",
             _OPENVINO,
             "export",
-            methods=("gptq", "awq", "mse", "rtn"),
+            methods=_FEW_BITS,
             storage="float16",
             bits=4,
             group_size=64,
@@ -239,7 +234,7 @@ TARGETS: dict[str, Target] = {
             "openvino",
             _OPENVINO,
             "export",
-            methods=("gptq", "awq", "mse", "rtn"),
+            methods=_FEW_BITS,
             storage="float16",
             bits=2,
             group_size=64,
@@ -256,7 +251,7 @@ TARGETS: dict[str, Target] = {
             "openvino",
             _OPENVINO,
             "export",
-            methods=("gptq", "awq", "mse", "rtn"),
+            methods=_FEW_BITS,
             bits=4,
             group_size=64,
             two_level=True,
@@ -330,6 +325,24 @@ TARGETS: dict[str, Target] = {
                 integer=True,
             )
             for precision, method in (("nf4", "nf4"), ("int8", "llm-int8"))
+        ),
+        *(
+            Target(
+                f"hf-quanto-int{bits}",
+                f"int{bits}",
+                "hf",
+                "hf",
+                (*_BUILD[:2], "optimum.quanto"),
+                "lowbit",
+                methods=("quanto",),
+                bits=bits,
+                exclude=("*.pointwise1", "*.pointwise2"),
+                storage="float16",
+                runs_on="transformers with optimum-quanto: any CPU, CUDA",
+                execution={"format": "optimum-quanto"},
+                integer=True,
+            )
+            for bits in (8, 4, 2)
         ),
         Target(
             "torch-inc-int8",

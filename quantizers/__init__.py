@@ -12,6 +12,7 @@ from .grouped import GroupedLinear
 from .inc import inc
 from .inputs import round_inputs
 from .linear import DynamicLinear, Quantized, StaticLinear, WeightOnlyLinear
+from .quanto import quanto
 from .rtn import mse, rtn
 from .scheme import ActivationScheme, Scheme, WeightScheme
 from .smoothquant import smoothquant
@@ -28,6 +29,7 @@ TECHNIQUES: dict[str, Technique] = {
     "awq": awq,
     "nf4": nf4,
     "llm-int8": llm_int8,
+    "quanto": quanto,
     "inc": inc,
 }
 """The table of techniques, by the name that ``--method`` takes."""

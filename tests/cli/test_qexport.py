@@ -66,9 +66,13 @@ def test_quiet(tmp_path):
         (("--wrong",), "No such option"),
         (
             ("--to", "onnx-int8", "-o", "out", "--group-size", "32"),
-            "--group-size is for targets of 4 and 2 bits alone",
+            "--group-size is for targets of 4 and 2 bits, other than quanto's, alone",
         ),
-        (("--to", "onnx-int4", "-o", "out", "--bits-budget", "2.5"), "--bits-budget is for targets of 2 bits alone"),
+        (("--to", "onnx-int4", "-o", "out", "--bits-budget", "2.5"), "--bits-budget is for targets of 2 bits, other"),
+        (
+            ("--to", "hf-quanto-int2", "-o", "out", "--bits-budget", "2.5"),
+            "--bits-budget is for targets of 2 bits, other",
+        ),
         (("--to", "hf-gptq", "-o", "out", "--symmetric"), "--symmetric is for targets of 4 and 2 bits that have zero"),
         (
             ("--to", "onnx-int4", "--method", "rtn", "-o", "out", "--damping", "0.1"),

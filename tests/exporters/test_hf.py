@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from qasr import load, reference
 from qasr.artifacts import read
@@ -24,7 +24,7 @@ from qasr.runtimes import EngineOptions, OptionError, RuntimeLoadError, load_eng
 
 from ..models.conftest import STOCK_VOCABULARY, write_stock
 
-for library in ("compressed_tensors", "bitsandbytes"):
+for library in ("compressed_tensors", "bitsandbytes", "optimum.quanto"):
     pytest.importorskip(library, reason=f"{library} is not installed: pip install 'qasr[lowbit]'")
 
 # With None in its place, importing qasr fails as if it were not installed.
@@ -34,7 +34,15 @@ sys.modules["qasr"] = None
 import numpy as np, torch, transformers
 folder, given, taken, multilevel, dtype = sys.argv[1:]
 dtype = getattr(torch, dtype)
-if multilevel == "yes":
+if dtype == torch.int8:
+    import json
+    from optimum.quanto import requantize
+    from safetensors.torch import load_file
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=True)
+    model = transformers.AutoModelForCTC.from_config(config, trust_remote_code=True)
+    with open(folder + "/quanto_qmap.json") as file:
+        requantize(model, load_file(folder + "/model.safetensors"), json.load(file))
+elif multilevel == "yes":
     model = transformers.AutoModelForCTC.from_pretrained(folder, trust_remote_code=True, dtype=dtype)
 else:
     model = transformers.Wav2Vec2BertForCTC.from_pretrained(folder, dtype=dtype)
@@ -94,6 +102,44 @@ def test_bitsandbytes(exported, target, kernel, megabytes):
     assert config["quantization_config"]["quant_method"] == "bitsandbytes"
     assert "heads" not in config["quantization_config"]["llm_int8_skip_modules"]
     assert "level_to_lm_head.phonemes" in config["quantization_config"]["llm_int8_skip_modules"]
+
+
+def test_quanto_loads_its_checkpoint(exported, features, tmp_path):
+    """In 8 bits: with fewer, the library starts a C++ compiler."""
+    folder = exported("hf-quanto-int8").folder
+    found, (kind, _) = as_a_stranger(folder, features, tmp_path, multilevel=True, dtype="int8")
+    assert kind == "Wav2Vec2BertForMultilevelCTC"
+    expected = load_engine(read(folder), EngineOptions()).infer(features, np.array([features.shape[1]]))
+    for level, logits in expected.items():
+        np.testing.assert_allclose(found[level], logits, atol=1e-4)
+
+
+@pytest.mark.parametrize(("bits", "megabytes", "error"), [(8, 4.2, 3e-3), (4, 2.9, 3e-2), (2, 2.2, 0.2)])
+def test_quanto(exported, bits, megabytes, error):
+    artifact = exported(f"hf-quanto-int{bits}")
+    manifest = artifact.manifest
+    assert manifest.precision.kernels == {"QLinear": 32, "float Linear": 12}
+    assert manifest.precision.integer_kernels == 32
+    assert manifest.parity.relative_error < 1e-5
+    assert manifest.fidelity.relative_error < error
+    assert sum(entry.bytes for entry in manifest.files.values()) < megabytes * 1e6
+    layers = json.loads(artifact.path("quanto_qmap.json").read_text(encoding="utf-8"))
+    assert len(layers) == 32
+    assert layers["wav2vec2_bert.encoder.layers.3.self_attn.linear_q"] == {
+        "weights": f"qint{bits}",
+        "activations": "none",
+    }
+
+
+def test_quanto_misses_nothing_in_silence(exported, tmp_path):
+    artifact = read(exported("hf-quanto-int4").folder)
+    folder = tmp_path / "copy"
+    shutil.copytree(artifact.folder, folder)
+    tensors = load_file(folder / "model.safetensors")
+    gone = "wav2vec2_bert.encoder.layers.0.ffn1_layer_norm.weight"
+    save_file({name: tensor for name, tensor in tensors.items() if name != gone}, folder / "model.safetensors")
+    with pytest.raises(RuntimeLoadError, match=f"tensors missing or unknown: {gone}"):
+        load_engine(dataclasses.replace(artifact, folder=folder), EngineOptions())
 
 
 def test_same_input_same_hashes(exported, tmp_path):
@@ -193,7 +239,7 @@ def test_transcribes(exported):
 def test_options_that_it_cannot_take(exported):
     artifact = read(exported("hf-gptq").folder)
     for options, message in (
-        ({"precision": "bf16"}, "takes no precision"),
+        ({"precision": "fp32"}, "takes no precision"),
         ({"streams": 2}, "takes no streams"),
     ):
         with pytest.raises(OptionError, match=message):
