@@ -3,6 +3,8 @@
 compressed-tensors, pack-quantized (https://github.com/vllm-project/compressed-tensors): ``weight_packed`` (out, in ·
 bits / 32) int32 holds codes, lowest bits first, ``weight_scale`` (out, groups) their scales. Only symmetric schemes:
 those with zero points do not load again. bitsandbytes: as its ``Linear4bit`` and ``Linear8bitLt`` store themselves.
+optimum-quanto: as its ``QLinear`` does, with a map of layers to types in a file beside ``config.json``, since
+transformers cannot read such weights.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models.stock import Piece
+from ..gpu import pack
+from ..models import DeployableCTC
+from ..models.stock import Piece, pieces
 from ..quantizers import GroupedLinear, Quantized
 from ..quantizers.bnb import OUTLIER_THRESHOLD, LlmInt8Linear, Nf4Linear
+from ..quantizers.quanto import QuantoLinear
 from ..quantizers.scheme import WeightScheme
 from .errors import ExportError
-from .packing import pack
 
 
 def tensors(piece: Piece) -> dict[str, Tensor]:
@@ -32,7 +36,9 @@ def tensors(piece: Piece) -> dict[str, Tensor]:
 
 
 def configuration(layers: Collection[Quantized], ignored: list[str]) -> dict[str, Any]:
-    """``quantization_config`` and ``dtype`` of ``config.json`` for layers of one kind and scheme."""
+    """``quantization_config`` and ``dtype`` of ``config.json`` for layers of one kind and scheme; {} for quanto's."""
+    if all(isinstance(layer, QuantoLinear) for layer in layers):
+        return {"dtype": "float32"}
     kinds = {(type(layer), layer.scheme.weight) for layer in layers}
     if len(kinds) != 1:
         raise ExportError("a transformers checkpoint holds one scheme; leave --bits-budget out")
@@ -40,6 +46,15 @@ def configuration(layers: Collection[Quantized], ignored: list[str]) -> dict[str
     # transformers leaves what bitsandbytes does not touch in the type of the file, whatever it is asked for.
     dtype = "float32" if kind is GroupedLinear else "float16"
     return {"dtype": dtype, "quantization_config": _CONFIGURATIONS[kind](scheme, ignored)}
+
+
+def quantization_map(model: DeployableCTC) -> dict[str, dict[str, str]]:
+    """What optimum-quanto needs to know of each layer that it has quantized, by its stock name."""
+    return {
+        piece.name: {"weights": f"qint{piece.layer.scheme.weight.bits}", "activations": "none"}
+        for piece in pieces(model)
+        if isinstance(piece.layer, QuantoLinear)
+    }
 
 
 def _compressed_tensors(layer: Any, rows: slice, factor: float) -> dict[str, Tensor]:
@@ -111,10 +126,23 @@ def _llm_int8_configuration(scheme: WeightScheme, ignored: list[str]) -> dict[st
     ).to_dict()
 
 
+def _quanto(layer: Any, rows: slice, factor: float) -> dict[str, Tensor]:
+    from optimum.quanto.tensor.packed import pack_weights
+
+    bits = layer.scheme.weight.bits
+    codes, scale, shift = layer.codes[rows], layer.scale[rows] / factor, layer.shift[rows] / factor
+    stored = {"input_scale": torch.ones(()), "output_scale": torch.ones(()), "weight._scale": scale.reshape(-1, 1)}
+    if bits == 8:
+        return stored | {"weight._data": codes}
+    groups = codes.reshape(scale.numel(), -1)
+    return stored | {"weight._data._data": pack_weights(groups, bits), "weight._shift": shift.reshape(-1, 1)}
+
+
 _TENSORS: dict[type, Callable[[Any, slice, float], dict[str, Tensor]]] = {
     GroupedLinear: _compressed_tensors,
     Nf4Linear: _nf4,
     LlmInt8Linear: _llm_int8,
+    QuantoLinear: _quanto,
 }
 _CONFIGURATIONS: dict[type, Callable[[WeightScheme, list[str]], dict[str, Any]]] = {
     GroupedLinear: _compressed_tensors_configuration,

@@ -1,20 +1,12 @@
-"""Codes of few bits, side by side in bytes, lowest bits first: the layout of ONNX Runtime's MatMulNBits."""
+"""Layers with weights of few bits in the form that ONNX Runtime's MatMulNBits takes."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from ..gpu import pack
 from ..quantizers import GroupedLinear
-
-
-def pack(codes: Tensor, bits: int) -> Tensor:
-    """``codes`` (…, n) uint8 below 2^bits as (…, ⌈n · bits / 8⌉) bytes; what is left of the last byte is 0."""
-    each = 8 // bits
-    padded = nn.functional.pad(codes, (0, -codes.shape[-1] % each)).unflatten(-1, (-1, each))  # type: ignore[no-untyped-call]
-    shifts = torch.arange(0, 8, bits, dtype=torch.uint8)
-    packed: Tensor = (padded << shifts).sum(-1, dtype=torch.uint8)
-    return packed
 
 
 class PackedLinear(nn.Module):

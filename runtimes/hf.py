@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-import json
 import logging
 import sys
 from collections import Counter
@@ -17,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from ..artifacts import Artifact
+from . import quanto
 from .engine import EngineOptions, Floats, check_signature
-from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
+from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, last_line
 
 CLASS_FILE = "modeling_multi_level_ctc.py"
 CLASS = "Wav2Vec2BertForMultilevelCTC"
@@ -26,17 +26,26 @@ CLASS = "Wav2Vec2BertForMultilevelCTC"
 _WARM_UP_FRAMES = 32
 # They tell what they were built without on every import, and bitsandbytes, at every product, how it rounds.
 _TALKATIVE = ("torchao", "torch.utils._pytree", "bitsandbytes")
-_LIBRARIES = {"compressed-tensors": "compressed_tensors", "bitsandbytes": "bitsandbytes"}
+_HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+_LIBRARIES = {
+    "compressed-tensors": "compressed_tensors",
+    "bitsandbytes": "bitsandbytes",
+    "optimum-quanto": "optimum.quanto",
+}
 
 
 class TransformersEngine:
-    """A model that ``from_pretrained`` made of the artifact's folder, in float32."""
+    """A model that ``from_pretrained`` made of the artifact's folder.
+
+    It computes in float32; on an NVIDIA GPU, with ``precision`` fp16 or bf16, in that type, and layers of
+    compressed-tensors keep their weights packed and multiply by our kernel.
+    """
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         if options.streams not in (None, 1):
             raise OptionError("torch runs one inference at a time, so it takes no streams")
-        if options.precision is not None:
-            raise OptionError("the checkpoint is computed in float32, so it takes no precision")
+        method = artifact.manifest.execution.get("format", "")
+        self._dtype = _dtype(options, method)
         self._device = _device(options.device)
         if options.threads is not None:
             torch.set_num_threads(options.threads)
@@ -45,28 +54,17 @@ class TransformersEngine:
             raise RuntimeLoadError(
                 f"{artifact.path(CLASS_FILE)}: is code, and its hash was not checked; load it with verify"
             )
-        config = json.loads(artifact.path("config.json").read_text(encoding="utf-8"))
-        method = config.get("quantization_config", {}).get("quant_method", "")
-        library = _LIBRARIES.get(method)
-        if library is None or importlib.util.find_spec(library) is None:
-            raise RuntimeLoadError(
-                f"{path}: {method or 'its format'} needs {library or 'a newer qasr'}; type: pip install 'qasr[lowbit]'"
-            )
+        hindrance = obstacle(artifact.manifest.execution)
+        if hindrance is not None:
+            raise RuntimeLoadError(f"{path}: {hindrance}")
         self._levels = list(artifact.manifest.levels)
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
         try:
             with _quiet():
-                kind = _class(artifact)
-                self.model = kind.from_pretrained(
-                    artifact.folder, dtype=torch.float32, device_map={"": str(self._device)}
-                ).eval()
-                for parameter in self.model.parameters():
-                    # transformers leaves what bitsandbytes does not touch in the type of the file.
-                    if parameter.dtype == torch.float16:
-                        parameter.data = parameter.data.float()
+                self.model = self._load(artifact, method).eval()
         except Exception as error:  # whatever transformers and the format's library raise
-            raise RuntimeLoadError(f"{path}: transformers cannot load it ({_last_line(error)})") from None
+            raise RuntimeLoadError(f"{path}: transformers cannot load it ({last_line(error)})") from None
         self._path = path
         heads = getattr(self.model, "level_to_lm_head", None)
         widths = (
@@ -80,15 +78,34 @@ class TransformersEngine:
             width = artifact.manifest.limits.feature_size
             self.infer(np.zeros((1, _WARM_UP_FRAMES, width), np.float32), np.array([_WARM_UP_FRAMES]))
 
+    def _load(self, artifact: Artifact, method: str) -> Any:
+        kind = _class(artifact)
+        if method == "optimum-quanto":
+            return quanto.load_model(artifact, kind).to(self._device)
+        model = kind.from_pretrained(artifact.folder, dtype=torch.float32, device_map={"": str(self._device)})
+        if self._dtype != torch.float32:
+            from ..gpu.linear import take_packed_weights
+
+            take_packed_weights(model, self._dtype)
+            return model
+        for parameter in model.parameters():
+            # transformers leaves what bitsandbytes does not touch in the type of the file.
+            if parameter.dtype == torch.float16:
+                parameter.data = parameter.data.float()
+        return model
+
     def infer(self, features: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
         """Logits of every level; see ``Engine.infer``."""
-        values, counts = torch.from_numpy(features).to(self._device), torch.from_numpy(lengths).to(self._device)
+        values, counts = (
+            torch.from_numpy(features).to(self._device, self._dtype),
+            torch.from_numpy(lengths).to(self._device),
+        )
         mask = torch.arange(features.shape[1], device=self._device)[None, :] < counts[:, None]
         try:
-            with torch.inference_mode():
+            with torch.no_grad():  # quanto's tensors do not serve in inference mode
                 logits = self.model(input_features=values, attention_mask=mask.long()).logits
         except RuntimeError as error:
-            raise InferenceError(f"{self._path}: torch failed on {features.shape} ({_last_line(error)})") from None
+            raise InferenceError(f"{self._path}: torch failed on {features.shape} ({last_line(error)})") from None
         by_level = logits if isinstance(logits, dict) else {self._levels[0]: logits}
         return {level: by_level[level].float().cpu().numpy() for level in self._levels}
 
@@ -96,6 +113,8 @@ class TransformersEngine:
         """Linear modules by what their weights were read from; see ``Engine.kernels``."""
         found: Counter[str] = Counter()
         for module in self.model.modules():
+            if type(module).__name__ == "NBitsLinear":
+                found["NBitsLinear"] += 1
             if isinstance(module, torch.nn.Linear):
                 kind = "float Linear" if type(module) is torch.nn.Linear else type(module).__name__
                 packed = getattr(module, "quantization_scheme", None) is not None
@@ -115,7 +134,9 @@ def load(artifact: Artifact, options: EngineOptions) -> TransformersEngine:
 def obstacle(execution: Mapping[str, str]) -> str | None:
     """The library of the format where it is not installed, or None."""
     library = _LIBRARIES.get(execution.get("format", ""))
-    if library is not None and importlib.util.find_spec(library) is None:
+    if library is None:
+        return f"its format {execution.get('format')!r} needs a newer qasr"
+    if not _installed(library):
         return f"{library} is not installed, pip install 'qasr[lowbit]'"
     return None
 
@@ -134,6 +155,28 @@ def _class(artifact: Artifact) -> Any:
         sys.modules[name] = module
         spec.loader.exec_module(module)
     return getattr(sys.modules[name], CLASS)
+
+
+def _dtype(options: EngineOptions, method: str) -> torch.dtype:
+    """What to compute in; OptionError where nothing computes in the precision asked for."""
+    if options.precision is None:
+        return torch.float32
+    if options.precision not in _HALVES or method != "compressed-tensors":
+        raise OptionError(f"{method} is computed in float32 here, so it takes no precision {options.precision!r}")
+    if not _installed("triton"):
+        raise OptionError(f"precision {options.precision!r} needs triton; type: pip install 'qasr[kernels]'")
+    from ..gpu.nbits_matmul import INTERPRETED
+
+    if not options.device.startswith("cuda") and not INTERPRETED:
+        raise OptionError(f"precision {options.precision!r} needs an NVIDIA GPU; use --device cuda, or no --precision")
+    return _HALVES[options.precision]
+
+
+def _installed(library: str) -> bool:
+    try:
+        return importlib.util.find_spec(library) is not None
+    except ModuleNotFoundError:  # the package that it is a part of
+        return False
 
 
 def _device(name: str) -> torch.device:
@@ -162,8 +205,3 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
         if bars:
             transformers_logging.enable_progress_bar()
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[-1]

@@ -1,4 +1,4 @@
-"""Bytes of packed codes by hand, and that ONNX Runtime's operator computes what the scheme says."""
+"""ONNX Runtime's operator computes what the scheme says."""
 
 from __future__ import annotations
 
@@ -10,29 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from qasr.exporters.packing import PackedLinear, pack
+from qasr.exporters.packing import PackedLinear
 from qasr.quantizers import GroupedLinear, Scheme, WeightScheme
 from qasr.quantizers.grid import by_range
 from qasr.quantizers.scheme import ActivationScheme
-
-
-@pytest.mark.parametrize(
-    ("codes", "bits", "expected"),
-    [
-        ([1, 2, 15, 0], 4, [0x21, 0x0F]),
-        ([1, 2, 15], 4, [0x21, 0x0F]),
-        ([3, 0, 1, 2], 2, [0b10_01_00_11]),
-        ([1, 2, 3, 0, 2], 2, [0b00_11_10_01, 0b10]),
-        ([7], 8, [7]),
-    ],
-)
-def test_bytes(codes, bits, expected):
-    assert pack(torch.tensor(codes, dtype=torch.uint8), bits).tolist() == expected
-
-
-def test_rows_are_packed_apart():
-    codes = torch.arange(12, dtype=torch.uint8).view(2, 2, 3)
-    assert pack(codes, 4).tolist() == [[[0x10, 0x02], [0x43, 0x05]], [[0x76, 0x08], [0xA9, 0x0B]]]
 
 
 class Alone(nn.Module):
