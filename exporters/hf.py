@@ -80,6 +80,8 @@ def _configure(folder: Path, layers: list[Any], ignored: list[str], *, multileve
     path = folder / CONFIG_FILE
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     config |= hf_formats.configuration(layers, ignored)
+    # Of SpecAugment, which is for training, the deployable model has no embedding left.
+    config |= {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
     if multilevel_model:
         module = Path(CLASS_FILE).stem
         config["auto_map"] = {

@@ -185,6 +185,19 @@ def test_stock_transformers_loads_a_single_level_model(features, tmp_path):
     np.testing.assert_allclose(found["text"], next(iter(expected.values())), atol=1e-4)
 
 
+def test_spec_augment_is_left_behind(tmp_path):
+    """Stock configurations ask for an embedding that only training uses; quanto would leave it as memory had it."""
+    from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
+
+    sizes = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 128}
+    model = Wav2Vec2BertForCTC(Wav2Vec2BertConfig(**sizes, vocab_size=8, mask_time_prob=0.05)).eval()
+    assert "wav2vec2_bert.masked_spec_embed" in model.state_dict()
+    checkpoint = write_stock(tmp_path / "stock", model, STOCK_VOCABULARY)
+    made = export(str(checkpoint), "hf-quanto-int4", tmp_path / "out", ExportOptions())
+    assert json.loads(made.path("config.json").read_text(encoding="utf-8"))["mask_time_prob"] == 0.0
+    assert "wav2vec2_bert.masked_spec_embed" not in load_file(made.path("model.safetensors"))
+
+
 def test_what_is_stored(exported):
     artifact = exported("hf-gptq")
     tensors = load_file(artifact.path("model.safetensors"))
