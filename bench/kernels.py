@@ -67,7 +67,7 @@ def contestants(rows: int, outputs: int, inputs: int, group: int, dtype: Any, de
     """The baseline first, all with the same x."""
     import torch
 
-    from ..gpu import dequantize, pack
+    from ..gpu.layout import dequantize, pack
     from ..gpu.nbits_matmul import nbits_matmul
 
     made = torch.Generator().manual_seed(0)

@@ -29,6 +29,8 @@ class Technique:
     """Loss of accuracy."""
     makers: tuple[Maker, ...] = ()
     """Artifacts that show it, the one to build first; none where qasr cannot make one yet."""
+    gpu: bool = False
+    """Shown only by what was measured on a GPU."""
 
 
 FLOAT: Maker = ("onnx-fp32", None)
@@ -78,20 +80,36 @@ TECHNIQUES = (
     ),
     Technique("CPU: FBGEMM", "PyTorch", *_STATIC, (("torchscript-fbgemm", "static"),)),
     Technique("CPU: QNNPACK, NEON", "PyTorch", *_STATIC, (("torchscript-qnnpack", "static"),)),
-    Technique("GPU: FP16", "TensorRT", "FP16", "FP16", "High", "Medium", "Low"),
-    Technique("GPU: INT8", "TensorRT", *_STATIC),
-    Technique("GPU: FP8", "TensorRT", "FP8", "FP8", "High", "High", "Low"),
-    Technique("GPU: CUDA kernels", "Triton", "INT4, INT2", "FP16", "Medium", "High", "Medium"),
+    Technique("GPU: FP16", "TensorRT", "FP16", "FP16", "High", "Medium", "Low", (("tensorrt-fp16", None),), gpu=True),
+    Technique("GPU: INT8", "TensorRT", *_STATIC, (("tensorrt-int8", "static"),), gpu=True),
+    Technique("GPU: FP8", "TensorRT", "FP8", "FP8", "High", "High", "Low", (("tensorrt-fp8", "static"),), gpu=True),
+    Technique(
+        "GPU: mixed precision",
+        "TensorRT",
+        "FP16, INT8",
+        "FP16, INT8",
+        "High",
+        "High",
+        "Low",
+        (("tensorrt-mixed", "static"),),
+        gpu=True,
+    ),
+    Technique(
+        "GPU: CUDA kernels", "Triton", "INT4", "FP16", "Medium", "High", "Medium", (("hf-gptq", "gptq"),), gpu=True
+    ),
 )
 
 
-def makers() -> list[Maker]:
-    """One artifact for each technique that has one, each once, after the float one."""
-    return list(dict.fromkeys([FLOAT, *(technique.makers[0] for technique in TECHNIQUES if technique.makers)]))
+def makers(device: str) -> list[Maker]:
+    """One artifact for each technique that ``device`` can show, each once, after the float one."""
+    shown = (technique for technique in TECHNIQUES if technique.makers and technique.gpu == (device != "cpu"))
+    return list(dict.fromkeys([FLOAT, *(technique.makers[0] for technique in shown)]))
 
 
 def row_of(technique: Technique, report: Report) -> Row | None:
     """The first row that shows the technique and did not fail; else one that failed; else None."""
+    if technique.gpu and report.settings.device == "cpu":
+        return None
     rows = [row for maker in technique.makers for row in report.rows if (row.target, row.method) == maker]
     return next((row for row in rows if row.failure is None), rows[0] if rows else None)
 
@@ -119,7 +137,7 @@ def technique_table(report: Report) -> Table:
             "✓" if row and row.failure is None else "",
             technique.name,
             technique.tool,
-            _artifact(technique, row),
+            _artifact(technique, row, report.settings.device),
             technique.weights,
             technique.activations,
             *(f"{figure} {word}".strip() for word, figure in zip(expected, measured, strict=True)),
@@ -127,7 +145,9 @@ def technique_table(report: Report) -> Table:
     return table
 
 
-def _artifact(technique: Technique, row: Row | None) -> str:
+def _artifact(technique: Technique, row: Row | None, device: str) -> str:
+    if row is None and technique.gpu and device == "cpu":
+        return "needs --device cuda"
     if row is None:
         return "not measured" if technique.makers else "missing"
     return row.name if row.failure is None else f"failed: {row.failure}"

@@ -13,9 +13,9 @@ from ..exporters import TARGETS
 
 
 def collect(
-    model: str, folder: Path, calibration: Path | None, *, build: bool, console: Console
+    model: str, folder: Path, calibration: Path | None, device: str, *, build: bool, console: Console
 ) -> tuple[list[Path], list[str]]:
-    """Artifacts, the float one first, and a line for each that could not be had.
+    """Artifacts that show what ``device`` can do, the float one first, and a line for each that could not be had.
 
     Artifacts in ``folder`` that come from another model are passed over. Raises QasrError where there is no float one
     to compare with, or where two were made from different states of the model.
@@ -29,7 +29,7 @@ def collect(
         if manifest.source.name in (model, Path(model).name):
             there.setdefault((manifest.target, manifest.method), path)
     failures = []
-    for maker in makers() if build else []:
+    for maker in makers(device) if build else []:
         if maker in there:
             continue
         try:

@@ -138,7 +138,7 @@ def techniques(
     from ..bench.techniques import technique_table
     from .artifacts_of_techniques import collect
 
-    artifacts, failures = collect(model, output, calibration, build=not no_export, console=console)
+    artifacts, failures = collect(model, output, calibration, given["device"], build=not no_export, console=console)
     result = _run(tuple(artifacts), artifacts[0], given, console)
     _present(result, report, given, console)
     _output().print(technique_table(result))

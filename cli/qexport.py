@@ -17,8 +17,10 @@ from rich.table import Table
 
 from ..errors import MissingExtraError
 from ..exporters import TARGETS, UnknownTargetError, find
+from ..exporters.build import BuildOptions
 from ..runtimes import obstacle
 from ..version import __version__
+from .building import build, build_options
 from .common import main, verbosity
 from .quantization import check, quantization_options
 from .quantization import options as quantization_of
@@ -52,6 +54,7 @@ Exit codes: 0 done, 1 failed and nothing left behind, 2 wrong usage.
 )
 @click.option("--calibration-clips", type=click.IntRange(1), default=64, show_default=True, help="How many to use.")
 @quantization_options
+@build_options
 @click.option(
     "--verification",
     type=click.Path(path_type=Path),
@@ -95,10 +98,14 @@ def command(
         raise click.UsageError(str(error)) from None
     if explain and technique is None:
         raise click.UsageError(f"{target} quantizes nothing, so there is nothing to explain")
+    building = build(goal, quantization)
     check(goal, technique, quantization)
     absent = goal.missing()
     if absent is not None:
         raise MissingExtraError(absent, goal.extra)
+    hindrance = goal.cannot_compile(building)
+    if hindrance is not None and output is not None:
+        raise click.UsageError(f"{goal.name}: {hindrance}")
     if console.quiet:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     # transformers imports torchao where it is installed, which tells what it was built without.
@@ -114,6 +121,7 @@ def command(
         calibration_clips=calibration_clips,
         verification=verification,
         quantization=dataclasses.replace(quantization_of(quantization), track=display.track),
+        build=building,
         revision=revision,
         offline=offline,
         force=force,
@@ -158,6 +166,9 @@ def _print_targets() -> None:
     for target in TARGETS.values():
         missing = target.missing()
         builds = "yes" if missing is None else f"no: {missing} is not installed, pip install 'qasr[{target.extra}]'"
+        hindrance = target.cannot_compile(BuildOptions())
+        if missing is None and hindrance is not None:
+            builds = f"no: {hindrance}"
         methods = ", ".join(f"{name} (default)" if not i else name for i, name in enumerate(target.methods)) or "none"
         reason = obstacle(target.engine, target.execution)
         table.add_row(target.name, methods, builds, f"no: {reason}" if reason else "yes", target.runs_on)

@@ -6,6 +6,7 @@ The table of targets can be read where torch is not installed; ``pipeline`` need
 from __future__ import annotations
 
 from .errors import DataError, ExportError, ParityError, UnknownTargetError
-from .targets import TARGETS, Target, find
+from .target import Target
+from .targets import TARGETS, find
 
 __all__ = ["TARGETS", "DataError", "ExportError", "ParityError", "Target", "UnknownTargetError", "find"]

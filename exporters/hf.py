@@ -20,7 +20,7 @@ from ..models import DeployableCTC, multilevel
 from ..models.stock import Piece, others, pieces
 from ..quantizers import Quantized
 from . import hf_formats
-from .targets import Target
+from .target import Target
 
 MODEL_FILE = "model.safetensors"
 CLASS_FILE = "modeling_multi_level_ctc.py"

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..gpu import pack
+from ..gpu.layout import pack
 from ..models import DeployableCTC
 from ..models.stock import Piece, pieces
 from ..quantizers import GroupedLinear, Quantized

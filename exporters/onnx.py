@@ -21,7 +21,7 @@ from ..quantizers import GroupedLinear, Quantized
 from ..quantizers.technique import replace
 from .errors import ExportError
 from .packing import PackedLinear
-from .targets import Target
+from .target import Target
 from .translation import KernelLinear, table
 
 MODEL_FILE = "model.onnx"
@@ -40,7 +40,11 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
     The model's float Linears are replaced on the way, so it serves for nothing else afterwards.
     """
     layers = quantized_layers(model)
-    graph = trace(model)
+    return save(trace(model), target, layers, folder)
+
+
+def save(graph: ir.Model, target: Target, layers: int, folder: Path) -> Precision:
+    """Write ``model.onnx``, and ``model.onnx_data`` beside it above 1 GiB, of a model with ``layers`` quantized."""
     stored = sum(
         value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None
     )

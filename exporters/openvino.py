@@ -15,7 +15,7 @@ from ..models import DeployableCTC
 from ..quantizers import StaticLinear
 from . import onnx, openvino_rewrites
 from .errors import ExportError
-from .targets import Target
+from .target import Target
 
 MODEL_FILE = "openvino_model.xml"
 

@@ -16,17 +16,19 @@ import msgspec
 import torch
 
 from .. import reference
-from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision, create
-from ..audio import FeatureSettings
+from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision, Staging, create
+from ..audio import SAMPLE_RATE, FeatureSettings
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, quantize
 from ..version import __version__
 from . import targets, verify
+from .build import BuildOptions, Compiled, Shapes
 from .data import calibration_set, read_audio_set, warnings
 from .errors import DataError, ExportError
-from .targets import Exporter, Target
+from .target import Exporter, Target
 
 _TOOLCHAIN = ("torch", "transformers", "numpy")
+_GRAPH_ENGINE = "onnx"
 
 
 class Progress(Protocol):
@@ -72,6 +74,7 @@ class ExportOptions:
     """JSON lines or folder of audio for the parity check; the bundled evaluation set by default."""
     verification_clips: int = 8
     quantization: Options = field(default_factory=Options)
+    build: BuildOptions = field(default_factory=BuildOptions)
     revision: str | None = None
     offline: bool = False
     force: bool = False
@@ -87,11 +90,15 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
     goal = targets.find(target)
     method = goal.method(options.method)
     exporter = goal.exporter()
+    hindrance = goal.cannot_compile(options.build)
+    if hindrance is not None:
+        raise ExportError(f"{goal.name}: {hindrance}")
     with (
         create(output, force=options.force) as staging,
         open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint,
     ):
         settings = FeatureSettings.from_json(checkpoint.features)
+        shapes = None if goal.compiler is None else _shapes(settings, options.build)
         calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
         probe = _probe(settings, options)
         with progress.step("Loading the checkpoint"):
@@ -112,7 +119,8 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
             Manifest(
                 qasr_version=__version__,
                 target=goal.name,
-                engine=goal.engine,
+                # What is compiled later is verified as the graph that it is made of.
+                engine=goal.engine if shapes is None else _GRAPH_ENGINE,
                 method=method,
                 source=source,
                 precision=precision,
@@ -120,17 +128,30 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 levels=checkpoint.levels,
                 frame_rate_hz=checkpoint.frame_rate_hz(deployable),
                 subsampling=deployable.subsampling,
-                limits=InputLimits(feature_size=deployable.feature_size),
+                limits=_limits(deployable, shapes),
                 calibration=_record(calibration, deployable.notes.pop("observer", _observer(options))),
                 options=_chosen(quantization, deployable) if method else {},
                 execution={**goal.execution, **_input_groups(quantization)},
                 toolchain=_toolchain(goal),
             )
         )
-        del deployable  # the fresh process needs the memory
+        del deployable  # the fresh processes need the memory
         with progress.step("Verifying in a fresh process"):
             made, kernels = verify.run_artifact(staging.folder, artifact.manifest, probe)
-        precision = _achieved(goal, exporter, precision, kernels)
+        if shapes is None:
+            precision = _achieved(goal, exporter, precision, kernels)
+        elif options.build.onnx_only:
+            execution = artifact.manifest.execution | {"build": goal.command_line(shapes)}
+            graph = msgspec.structs.replace(artifact.manifest, target=f"{goal.name}-onnx", execution=execution)
+            artifact = staging.amend(graph)
+        else:
+            with progress.step("Building the engine"):
+                compiled = goal.compile(options.build, shapes, staging.folder)
+            precision = _achieved(goal, exporter, precision, compiled.kernels)
+            artifact = _engine(goal, compiled, staging, artifact.manifest)
+            if compiled.runs_here:
+                with progress.step("Verifying on the GPU"):
+                    made, _ = verify.run_artifact(staging.folder, artifact.manifest, probe)
         if rounds_inputs:
             noises.append(verify.error(expected, original))
         allowed = verify.tolerance(goal.tolerance, *noises)
@@ -146,6 +167,13 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         return staging.publish()
 
 
+def _engine(goal: Target, compiled: Compiled, staging: Staging, graph: Manifest) -> Artifact:
+    """The artifact with the engine in the place of its graph."""
+    verified = "the engine, on this GPU" if compiled.runs_here else "its graph, under ONNX Runtime on a CPU"
+    execution = graph.execution | compiled.execution | {"verified": verified}
+    return staging.seal(msgspec.structs.replace(graph, engine=goal.engine, execution=execution))
+
+
 def _prepare(
     model: DeployableCTC, goal: Target, method: str | None, options: Options, calibration: CalibrationSet | None
 ) -> None:
@@ -159,11 +187,33 @@ def _prepare(
 def for_target(goal: Target, options: Options) -> Options:
     """``options`` with what the target fixes, and its defaults for what the user has not said."""
     symmetric, group_size = goal.symmetric or options.symmetric, options.group_size or goal.group_size
-    scheme = WeightScheme(goal.bits, symmetric, group_size, goal.two_level)
+    scheme = WeightScheme(goal.bits, symmetric, group_size, goal.two_level, goal.values)
     exclude = (*options.exclude, *goal.exclude)
     return dataclasses.replace(
-        options, outputs=goal.outputs, activation=goal.activation, scheme=scheme, exclude=exclude
+        options,
+        outputs=goal.outputs,
+        activation=goal.activation,
+        scheme=scheme,
+        exclude=exclude,
+        symmetric_inputs=goal.symmetric_inputs,
+        float_share=goal.float_share if options.float_share is None else options.float_share,
     )
+
+
+def _shapes(settings: FeatureSettings, build: BuildOptions) -> Shapes:
+    """The optimization profile in frames. Raises ExportError for lengths that are out of order."""
+    seconds = (build.min_seconds, build.opt_seconds, build.max_seconds)
+    if not 0 < seconds[0] <= seconds[1] <= seconds[2]:
+        said = ", ".join(f"{value:g}" for value in seconds)
+        raise ExportError(f"clips of {said} seconds are no shortest, typical and longest clip; they must not shrink")
+    least, typical, most = (max(1, round(value * SAMPLE_RATE / settings.frame_samples)) for value in seconds)
+    return Shapes(least, typical, most, build.max_batch, settings.feature_size)
+
+
+def _limits(model: DeployableCTC, shapes: Shapes | None) -> InputLimits:
+    if shapes is None:
+        return InputLimits(feature_size=model.feature_size)
+    return InputLimits(model.feature_size, shapes.min_frames, shapes.max_frames, shapes.max_batch)
 
 
 def _rounds_inputs(model: DeployableCTC) -> bool:
@@ -182,8 +232,8 @@ def _input_groups(options: Options) -> dict[str, str]:
 
 
 def _execution_noise(goal: Target, model: DeployableCTC, probe: verify.Probe, original: verify.Logits) -> list[float]:
-    """What an engine that computes in bf16 may be off by: the torch model's own error when it does so."""
-    if goal.execution.get("precision") != "bf16":
+    """What an engine that rounds to bf16 may be off by: the torch model's own error when it does so."""
+    if not goal.rounds_to_bf16:
         return []
     with verify.in_bf16(model):
         return [verify.error(verify.run_torch(model, probe), original)]

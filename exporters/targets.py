@@ -2,109 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from ..artifacts import Precision
-from ..errors import MissingExtraError
 from .errors import UnknownTargetError
-
-if TYPE_CHECKING:
-    from ..models import DeployableCTC
-
-
-class Exporter(Protocol):
-    """Writes one engine's files."""
-
-    def write(self, model: DeployableCTC, target: Target, folder: Path) -> Precision:
-        """Write the engine's files into ``folder`` and return what was counted in them (``kernels`` still empty).
-
-        Raises ExportError for a layer whose scheme the engine cannot express.
-        """
-
-    def integer_kernels(self, kernels: Mapping[str, int]) -> int:
-        """How many of the executed ``kernels`` (as the runtime reads them back) take quantized weights as integers."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """What ``--to`` can name."""
-
-    name: str
-    precision: str
-    engine: str
-    module: str
-    """Module of this package that holds the engine's ``exporter``."""
-    libraries: tuple[str, ...]
-    """Top-level modules that building and running need."""
-    extra: str
-    methods: tuple[str, ...] = ()
-    """Techniques, the default first; none where nothing is quantized."""
-    dtype: Literal["float32", "float16"] = "float32"
-    """Type of what is not quantized."""
-    storage: Literal["float32", "float16"] = "float32"
-    """Type in which float weights are stored; they are widened to ``dtype`` when it is loaded."""
-    tolerance: float = 1e-4
-    """Relative error of the logits allowed between the artifact and its torch model."""
-    runs_on: str = ""
-    execution: Mapping[str, str] = field(default_factory=dict)
-    """How the engine has to be set up; goes into the manifest."""
-    outputs: bool = False
-    """Static schemes round the layers' outputs too."""
-    bits: int = 8
-    """Of the weights; below 8 they lie in groups."""
-    group_size: int | None = None
-    """Inputs that share a scale, unless the user says otherwise; None: all of an output channel."""
-    symmetric: bool = True
-    """Zero points in the middle of the codes."""
-    two_level: bool = False
-    """Group scales are whole multiples of a channel's."""
-    exclude: tuple[str, ...] = ()
-    """Layers that the format cannot hold, by glob: they stay in float."""
-    activation: Literal["none", "grouped", "static"] = "none"
-    """What weight techniques leave of the layers' inputs; see ``quantizers.Options``."""
-    integer: bool = False
-    """Every quantized layer has to be executed by a kernel that takes its weights as integers."""
-
-    def missing(self) -> str | None:
-        """The first library that is not installed here, or None."""
-        return next((library for library in self.libraries if not _installed(library)), None)
-
-    def method(self, name: str | None) -> str | None:
-        """The technique to use: ``name`` where this target knows it, else its default; UnknownTargetError."""
-        if name is None:
-            return self.methods[0] if self.methods else None
-        if name in self.methods:
-            return name
-        if not self.methods:
-            raise UnknownTargetError(f"{self.name} quantizes nothing, so it takes no method")
-        there = ", ".join(self.methods)
-        if any(name in target.methods for target in TARGETS.values()):
-            raise UnknownTargetError(
-                f"{self.name}: the engine cannot express what the method {name!r} makes; it takes {there}"
-            )
-        raise UnknownTargetError(f"{self.name} has no method {name!r}; it has {there}")
-
-    def exporter(self) -> Exporter:
-        """The engine's exporter; MissingExtraError where a library that it needs is not installed."""
-        absent = self.missing()
-        if absent is not None:
-            raise MissingExtraError(absent, self.extra)
-        module = importlib.import_module(f".{self.module}", __package__)
-        return cast(Exporter, module)
-
-
-def _installed(library: str) -> bool:
-    try:
-        return importlib.util.find_spec(library) is not None
-    except ModuleNotFoundError:  # the package that it is a part of
-        return False
-
+from .target import Target
 
 _BUILD = ("torch", "transformers", "onnx", "onnxscript")
 _ONNX = (*_BUILD, "onnxruntime")
@@ -183,6 +84,7 @@ TARGETS: dict[str, Target] = {
             storage="float16",
             runs_on=f"{_OPENVINO_RUNS_ON} with bf16",
             execution={"precision": "bf16"},
+            rounds_to_bf16=True,
         ),
         Target(
             "openvino-int8",
@@ -195,6 +97,7 @@ TARGETS: dict[str, Target] = {
             tolerance=1e-2,
             runs_on=f"{_OPENVINO_RUNS_ON} with VNNI and bf16",
             execution={"precision": "bf16"},
+            rounds_to_bf16=True,
             integer=True,
         ),
         Target(
@@ -207,6 +110,7 @@ TARGETS: dict[str, Target] = {
             methods=("rtn",),
             runs_on=f"{_OPENVINO_RUNS_ON} with bf16",
             execution={"precision": "bf16"},
+            rounds_to_bf16=True,
             integer=True,
         ),
         Target(
@@ -225,6 +129,7 @@ TARGETS: dict[str, Target] = {
             tolerance=1e-2,
             runs_on=f"{_OPENVINO_RUNS_ON} with bf16",
             execution={"precision": "bf16"},
+            rounds_to_bf16=True,
             integer=True,
         ),
         Target(
@@ -241,6 +146,7 @@ TARGETS: dict[str, Target] = {
             symmetric=False,
             runs_on=f"{_OPENVINO_RUNS_ON} with bf16",
             execution={"precision": "bf16"},
+            rounds_to_bf16=True,
             integer=True,
         ),
         # 4 bits on disk, which are multiplied as the 8-bit integers that they stand for.
@@ -259,6 +165,7 @@ TARGETS: dict[str, Target] = {
             tolerance=1e-2,
             runs_on=f"{_OPENVINO_RUNS_ON} with VNNI and bf16",
             execution={"precision": "bf16"},
+            rounds_to_bf16=True,
             integer=True,
         ),
         Target(
@@ -320,6 +227,7 @@ TARGETS: dict[str, Target] = {
                 storage="float16",
                 # Its CPU kernels round inputs on the way: 0.3 % of a layer's output.
                 tolerance=1e-2,
+                rounds_to_bf16=True,
                 runs_on="transformers with bitsandbytes: CPUs, CUDA",
                 execution={"format": "bitsandbytes"},
                 integer=True,
@@ -343,6 +251,31 @@ TARGETS: dict[str, Target] = {
                 integer=True,
             )
             for bits in (8, 4, 2)
+        ),
+        *(
+            Target(
+                f"tensorrt-{name}",
+                precision,
+                "tensorrt",
+                "tensorrt",
+                _ONNX,
+                "export",
+                methods=methods,
+                storage="float16",
+                tolerance=2e-2,
+                values="e4m3" if precision == "fp8" else "int",
+                symmetric_inputs=True,
+                float_share=share,
+                compiler="tensorrt_engine",
+                runs_on=f"NVIDIA GPUs: {where}",
+                integer=precision != "fp16",
+            )
+            for name, precision, methods, share, where in (
+                ("fp16", "fp16", (), None, "all"),
+                ("int8", "int8", ("static", "smoothquant"), None, "all since Turing"),
+                ("fp8", "fp8", ("static",), None, "compute capability 8.9 and later"),
+                ("mixed", "int8", ("static", "smoothquant"), 0.5, "all since Turing"),
+            )
         ),
         Target(
             "torch-inc-int8",

@@ -16,7 +16,7 @@ from ..models import DeployableCTC
 from ..quantizers import DynamicLinear, Quantized, StaticLinear
 from ..quantizers.technique import replace
 from .errors import ExportError
-from .targets import Target
+from .target import Target
 
 MODEL_FILE = "model.pt"
 

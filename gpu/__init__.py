@@ -1,8 +1,10 @@
-"""Kernels of our own for NVIDIA GPUs: products with weights of four and two bits. Triton is imported by those alone."""
+"""NVIDIA GPUs: kernels of our own for weights of four and two bits, and the libraries that both halves find there.
+
+Nothing heavy is imported with the package: torch by ``layout``, Triton by ``nbits_matmul``, TensorRT by ``tensorrt``.
+"""
 
 from __future__ import annotations
 
-from .errors import KernelError
-from .layout import dequantize, pack, unpack
+from .errors import GpuError, KernelError
 
-__all__ = ["KernelError", "dequantize", "pack", "unpack"]
+__all__ = ["GpuError", "KernelError"]

@@ -11,7 +11,8 @@ from .gptq import gptq
 from .grouped import GroupedLinear
 from .inc import inc
 from .inputs import round_inputs
-from .linear import DynamicLinear, Quantized, StaticLinear, WeightOnlyLinear
+from .linear import DynamicLinear, Fp8Linear, Quantized, StaticLinear, WeightOnlyLinear
+from .mixed import sensitive_in_float
 from .quanto import quanto
 from .rtn import mse, rtn
 from .scheme import ActivationScheme, Scheme, WeightScheme
@@ -38,9 +39,16 @@ NEED_CALIBRATION = frozenset({"static", "smoothquant", "inc", "gptq", "awq"})
 
 
 def quantize(method: str, model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
-    """Apply the technique called ``method`` in place, within the budget of bits, and round inputs as asked."""
+    """Apply the technique called ``method`` in place, within the budget of bits, and round inputs as asked.
+
+    Layers that cost most stay in float where ``options.float_share`` says so.
+    """
     options = within_budget(model, options, calibration)
-    return round_inputs(TECHNIQUES[method](model, options, calibration), options, calibration)
+
+    def apply(model: DeployableCTC, options: Options) -> DeployableCTC:
+        return round_inputs(TECHNIQUES[method](model, options, calibration), options, calibration)
+
+    return apply(model, sensitive_in_float(model, options, calibration, apply))
 
 
 __all__ = [
@@ -50,6 +58,7 @@ __all__ = [
     "ActivationScheme",
     "CalibrationSet",
     "DynamicLinear",
+    "Fp8Linear",
     "GroupedLinear",
     "Options",
     "QuantizationError",

@@ -90,6 +90,43 @@ class StaticLinear(_Int8Linear):
         return ops.round_activation(result, self.output_scale, self.output_zero_point)
 
 
+class Fp8Linear(nn.Module):
+    """Weights and input are floats of 8 bits (E4M3), each with a scale: per output channel, and one fixed before.
+
+    ``codes`` (in, out) uint8 holds the bits of the weights, which so stay the same when the model changes its type;
+    ``weight_scale`` (out,), ``input_scale`` () and ``bias`` (out,) float32.
+    """
+
+    codes: Tensor
+    weight_scale: Tensor
+    input_scale: Tensor
+    bias: Tensor
+    scheme = Scheme(WeightScheme(8, values="e4m3"), ActivationScheme("static", values="e4m3"))
+
+    def __init__(self, linear: nn.Linear, input_range: Range) -> None:
+        super().__init__()
+        weight = linear.weight.detach().t()
+        scale = weight.abs().amax(dim=0).clamp_min(torch.finfo(torch.float32).tiny * ops.E4M3_MAX) / ops.E4M3_MAX
+        largest = max(abs(limit) for limit in input_range)
+        bias = torch.zeros(linear.out_features) if linear.bias is None else linear.bias.detach().clone()
+        self.register_buffer("codes", ops.to_e4m3(weight / scale).contiguous().view(torch.uint8))
+        self.register_buffer("weight_scale", scale)
+        self.register_buffer("input_scale", torch.tensor(largest / ops.E4M3_MAX or 1.0, dtype=torch.float32))
+        self.register_buffer("bias", bias)
+
+    @property
+    def weight(self) -> Tensor:
+        """(in, out) float8_e4m3fn, without its scale."""
+        return self.codes.view(torch.float8_e4m3fn)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``input`` (…, in): (…, out) in the type of the input; sums are float32."""
+        scale = self.input_scale.float()
+        rounded = ops.to_e4m3(input.float() / scale).float() * scale
+        product = torch.matmul(rounded, self.weight.float() * self.weight_scale.float())
+        return (product + self.bias.float()).to(input.dtype)
+
+
 class WeightOnlyLinear(_Int8Linear):
     """int8 weights, widened to float before the product; the input stays as it is."""
 

@@ -10,6 +10,9 @@ from torch import Tensor
 
 UINT8_MAX = 255
 INT8_MAX = 127
+E4M3_MAX = 448.0
+"""Largest float of 8 bits with 4 bits of exponent, in the variant without infinities (Micikevicius et al. 2022,
+arXiv:2209.05433)."""
 
 
 def quantize_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,8 +44,9 @@ def static_linear(
     input: Tensor, weight: Tensor, weight_scale: Tensor, input_scale: Tensor, input_zero_point: Tensor, bias: Tensor
 ) -> Tensor:
     """Linear on an input rounded to uint8 by a fixed scale () and zero point () and int8 weights (in, out)."""
-    rounded = round_activation(input, input_scale, input_zero_point)
-    return torch.matmul(rounded, weight.to(torch.float32) * weight_scale) + bias
+    # Where the model is float16, its engine rounds and adds in float32 nevertheless.
+    rounded = round_activation(input.float(), input_scale.float(), input_zero_point)
+    return (torch.matmul(rounded, weight.float() * weight_scale.float()) + bias.float()).to(input.dtype)
 
 
 @static_linear.register_fake
@@ -50,6 +54,11 @@ def _(
     input: Tensor, weight: Tensor, weight_scale: Tensor, input_scale: Tensor, input_zero_point: Tensor, bias: Tensor
 ) -> Tensor:
     return input.new_empty((*input.shape[:-1], weight.shape[1]))
+
+
+def to_e4m3(values: Tensor) -> Tensor:
+    """The nearest floats of 8 bits, half to even; larger values become the largest, as QuantizeLinear saturates."""
+    return values.clamp(-E4M3_MAX, E4M3_MAX).to(torch.float8_e4m3fn)
 
 
 @torch.library.custom_op("qasr::dynamic_linear", mutates_args=())

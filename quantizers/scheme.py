@@ -18,8 +18,8 @@ class WeightScheme:
     symmetric: bool = True
     group_size: int | None = None
     two_level: bool = False
-    values: Literal["int", "nf4"] = "int"
-    """What a code stands for: an integer, or one of the 16 values of NF4."""
+    values: Literal["int", "nf4", "e4m3"] = "int"
+    """What a code stands for: an integer, one of the 16 values of NF4, or a float of 8 bits, 4 of them exponent."""
 
     def __str__(self) -> str:
         text = self.values if self.values != "int" else f"int{self.bits}" if self.symmetric else f"uint{self.bits}"
@@ -40,10 +40,13 @@ class ActivationScheme:
 
     mode: Literal["none", "dynamic", "grouped", "static"] = "none"
     bits: int = 8
+    values: Literal["int", "e4m3"] = "int"
 
     def __str__(self) -> str:
         if self.mode == "none":
             return "float"
+        if self.values != "int":
+            return f"{self.mode} {self.values}"
         return f"{self.mode} {'int' if self.mode == 'grouped' else 'uint'}{self.bits}"
 
 

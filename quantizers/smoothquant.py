@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from ..models import DeployableCTC
 from ..models.deployable import ConformerLayer
-from .linear import Range, StaticLinear
+from .linear import Range
 from .observers import MinMax
-from .static import check_finite, make_observer, static, stream
+from .static import check_finite, make_observer, range_of, rounded_linear, static, stream
 from .technique import CalibrationSet, Options, QuantizationError, quantizable, replace
 
 STRENGTHS = tuple(step / 10 for step in range(11))
@@ -117,7 +117,7 @@ class _Inputs:
         observer.observe(torch.cat(self.rows) / scales)
         if isinstance(observer, MinMax):  # not only of the rows kept
             observer.observe(torch.stack((self.lowest, self.highest)) / scales)
-        return observer.range()
+        return range_of(observer, options)
 
 
 def _watch(
@@ -151,7 +151,7 @@ def _best_strength(linear: nn.Linear, inputs: _Inputs, options: Options) -> floa
 
     def error(strength: float | None) -> float:
         scales = torch.ones(linear.in_features) if strength is None else _scales(linear, inputs, strength)
-        quantized = StaticLinear(smoothed(linear, scales), inputs.range(scales, options))
+        quantized = rounded_linear(smoothed(linear, scales), inputs.range(scales, options), None, options)
         return float((quantized(rows / scales) - expected).square().sum())
 
     return min((None, *STRENGTHS), key=error)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..models import DeployableCTC
-from .linear import Range, StaticLinear
+from .linear import Fp8Linear, Range, StaticLinear
 from .observers import MSE, MinMax, Observer, Percentile
+from .ops import INT8_MAX
 from .technique import CalibrationSet, Options, QuantizationError, quantizable, replace
 
 OBSERVERS = ("minmax", "percentile", "mse")
@@ -24,8 +25,13 @@ def static(model: DeployableCTC, options: Options, calibration: CalibrationSet |
     linears = quantizable(model, options.exclude)
     ranges = observe(model, linears, options, calibration)
     for name, linear in linears:
-        replace(model, name, StaticLinear(linear, ranges[name, "input"], ranges.get((name, "output"))))
+        replace(model, name, rounded_linear(linear, ranges[name, "input"], ranges.get((name, "output")), options))
     return model
+
+
+def rounded_linear(linear: nn.Linear, input: Range, output: Range | None, options: Options) -> StaticLinear | Fp8Linear:
+    """The layer with ranges fixed, in the values that ``options.scheme`` names."""
+    return Fp8Linear(linear, input) if options.scheme.values == "e4m3" else StaticLinear(linear, input, output)
 
 
 def observe(
@@ -41,7 +47,7 @@ def observe(
             observers[name, "output"].observe(output)
 
     stream(model, linears, calibration, look)
-    ranges = {place: observer.range() for place, observer in observers.items()}
+    ranges = {place: range_of(observer, options) for place, observer in observers.items()}
     check_finite(calibration, {name: limits for (name, _), limits in ranges.items()})
     return ranges
 
@@ -79,6 +85,18 @@ def check_finite(calibration: CalibrationSet, ranges: Mapping[str, Range]) -> No
             + (f" and {len(broken) - 1} more layers" if len(broken) > 1 else "")
             + "; check the calibration audio and the checkpoint"
         )
+
+
+def range_of(observer: Observer, options: Options) -> Range:
+    """What was observed; where ``options.symmetric_inputs`` asks for it, widened until uint8's zero point is 128.
+
+    Then the same integers less 128 are int8 with a zero point of 0, of which −128 to 127 are used.
+    """
+    low, high = observer.range()
+    if not options.symmetric_inputs:
+        return low, high
+    largest = max(abs(low), abs(high))
+    return -largest * (INT8_MAX + 1) / INT8_MAX, largest
 
 
 def make_observer(options: Options) -> Observer:

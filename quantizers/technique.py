@@ -34,6 +34,10 @@ class Options:
     percentile: float = 99.99
     strength: float | None = None
     """How much of the activations' spread SmoothQuant moves into the weights, 0 to 1; None searches it by layer."""
+    symmetric_inputs: bool = False
+    """Static ranges reach as far down as up, for engines that know no zero points."""
+    float_share: float | None = None
+    """The part of the summed squared errors whose layers stay in float, 0 to 1."""
     outputs: bool = False
     """Round the outputs of statically quantized layers too; QNNPACK's kernels do nothing else."""
     scheme: WeightScheme = INT8

@@ -95,6 +95,7 @@ ENGINES: dict[str, EngineEntry] = {
     "torchscript": EngineEntry("torchscript", "torch", "torch"),
     "hf": EngineEntry("hf", "transformers", "lowbit"),
     "torch": EngineEntry("torch_program", "torch", "torch"),
+    "tensorrt": EngineEntry("tensorrt", "cuda", "tensorrt"),
 }
 
 
@@ -160,8 +161,11 @@ def obstacle(engine: str, execution: Mapping[str, str]) -> str | None:
 
 def _newer(artifact: Artifact, library: str) -> str | None:
     """What to say where the artifact was built by a newer release of ``library`` than the one installed here."""
-    built, here = artifact.manifest.toolchain.get(library), importlib.metadata.version(library)
-    if built is None or _release(built) <= _release(here):
+    built = artifact.manifest.toolchain.get(library)
+    if built is None:
+        return None
+    here = importlib.metadata.version(library)
+    if _release(built) <= _release(here):
         return None
     return f"it was built by {library} {built}, newer than {here} here: pip install -U {library}"
 

@@ -130,8 +130,12 @@ def make_tones() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact]:
-    """Artifacts of the bundled model, each exported once in a session."""
+    """Artifacts of the bundled model, each exported once in a session.
+
+    Of engines that need a GPU, the typed graph, which runs anywhere.
+    """
     from qasr.exporters import find
+    from qasr.exporters.build import BuildOptions
     from qasr.exporters.pipeline import ExportOptions, export
 
     folder = tmp_path_factory.mktemp("artifacts")
@@ -141,7 +145,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact
         method = find(target).method(method)
         name = f"{target}-{method}" if method else target
         if name not in made:
-            made[name] = export("reference", target, folder / name, ExportOptions(method=method))
+            options = ExportOptions(method=method, build=BuildOptions(onnx_only=True))
+            made[name] = export("reference", target, folder / name, options)
         return made[name]
 
     return get

@@ -12,11 +12,14 @@ from qasr.bench.accuracy import measure_accuracy
 from qasr.bench.data import evaluation_set, load_data
 from qasr.reference.make.voices import SEEN, UNSEEN
 
-# Of those with weights of few bits the default; other methods are compared by their logits, in tests/quantizers.
+# Of those with weights of few bits, and those for GPUs, the default method; others are compared by their logits, in
+# tests/quantizers, and so are these targets, in tests/exporters.
+LOGITS_ONLY = {"hf-quanto-int4", "hf-quanto-int2", "tensorrt-fp16", "tensorrt-mixed"}
 TARGETS = [
     (target.name, method)
     for target in exporters.TARGETS.values()
-    for method in (target.methods if target.bits == 8 else target.methods[:1]) or (None,)
+    if target.name not in LOGITS_ONLY
+    for method in (target.methods if target.bits == 8 and not target.compiler else target.methods[:1]) or (None,)
 ]
 NAMES = [f"{target} {method or ''}".strip() for target, method in TARGETS]
 ROWS = [json.loads(line) for line in reference.EVALUATION.read_text(encoding="utf-8").splitlines()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -85,9 +86,9 @@ def test_what_was_measured_is_ticked(report):
 def test_what_is_not_there_is_named(report):
     table = lines(report)
     assert len(table) == 1 + len(TECHNIQUES)
-    (quanto,) = (line for line in table if "quanto" in line)
-    assert "missing" in quanto
-    assert all("not measured" in line for line in table if "GPTQ" in line)
+    assert all("missing" in line for line in table if "QAT" in line)
+    assert all("not measured" in line for line in table if "GPTQ" in line or "quanto" in line)
+    assert sum("needs --device cuda" in line for line in table) == sum(technique.gpu for technique in TECHNIQUES) == 5
     (inc,) = (line for line in table if "Neural Compressor" in line)
     assert "failed: hangs" in inc
     assert any("Static PTQ" in line and "not measured" in line for line in table)
@@ -101,9 +102,18 @@ def test_a_row_that_works_is_preferred(report):
     assert row_of(technique, report) is good
 
 
-def test_every_maker_can_be_exported():
-    found = makers()
+def test_gpu_techniques_are_shown_by_gpus(report):
+    technique = next(technique for technique in TECHNIQUES if technique.tool == "Triton")
+    report.rows.append(measured("packed", "hf-gptq", "gptq", seconds=1, size=250, edits=8))
+    assert row_of(technique, report) is None
+    on_a_gpu = msgspec.structs.replace(report, settings=msgspec.structs.replace(report.settings, device="cuda"))
+    assert row_of(technique, on_a_gpu).name == "packed"
+
+
+@pytest.mark.parametrize(("device", "count"), [("cpu", 24), ("cuda", 6)])
+def test_every_maker_can_be_exported(device, count):
+    found = makers(device)
     assert found[0] == FLOAT
-    assert len(found) == len(set(found)) == 21
+    assert len(found) == len(set(found)) == count
     for target, method in found:
         assert TARGETS[target].method(method) == method

@@ -6,7 +6,7 @@ import pytest
 
 from qasr.errors import MissingExtraError
 from qasr.exporters import TARGETS, UnknownTargetError, find
-from qasr.exporters import targets as table
+from qasr.exporters import target as one
 from qasr.quantizers import TECHNIQUES
 from qasr.runtimes import ENGINES
 
@@ -50,6 +50,6 @@ def test_methods():
 
 
 def test_missing_library_names_the_extra(monkeypatch):
-    monkeypatch.setattr(table.importlib.util, "find_spec", lambda name: None if name == "onnxscript" else object())
+    monkeypatch.setattr(one.importlib.util, "find_spec", lambda name: None if name == "onnxscript" else object())
     with pytest.raises(MissingExtraError, match=r"onnxscript is not installed; type: pip install 'qasr\[export\]'"):
         find("onnx-fp32").exporter()

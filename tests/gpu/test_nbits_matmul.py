@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from qasr.gpu import KernelError, dequantize, pack
+from qasr.gpu import KernelError
+from qasr.gpu.layout import dequantize, pack
 
 triton = pytest.importorskip("triton", reason="triton is not installed: pip install 'qasr[kernels]'")
 

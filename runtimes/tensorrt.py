@@ -1,0 +1,140 @@
+"""TensorRT engines on an NVIDIA GPU, through NVIDIA's own cuda-python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..artifacts import Artifact
+from ..gpu import cuda, tensorrt
+from ..gpu.errors import GpuError
+from ..gpu.tensorrt import Log
+from .device import Session, Stage
+from .engine import EngineOptions, Floats, check_signature
+from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
+
+ENGINE_FILE = "model.engine"
+
+
+class TensorRtEngine:
+    """An engine with one execution context, its buffers on the device, and a CUDA graph for each shape that repeats."""
+
+    def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
+        if options.precision is not None:
+            raise OptionError(
+                "a TensorRT engine computes in the types that it was built with, so it takes no precision"
+            )
+        if options.streams not in (None, 1):
+            raise OptionError("a TensorRT engine runs one batch at a time, so it takes no streams")
+        index = _index(options.device)
+        execution = artifact.manifest.execution
+        self._path = artifact.path(ENGINE_FILE)
+        self._levels = list(artifact.manifest.levels)
+        self._log = Log()
+        try:
+            here = cuda.capability(index)
+            _check_gpu(artifact, here, options.device)
+            trt = tensorrt.load(_flavour(execution))
+            self._runtime = trt.Runtime(self._log.make(trt))
+            self._session = Session(cuda.bindings(), index)
+            self._engine = self._runtime.deserialize_cuda_engine(self._path.read_bytes())
+            if self._engine is None:
+                raise RuntimeLoadError(
+                    f"{self._path}: TensorRT {trt.__version__} cannot load it ({self._log.reason()})"
+                )
+            names = [self._engine.get_tensor_name(place) for place in range(self._engine.num_io_tensors)]
+            inputs = [name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+            widths = {name: self._engine.get_tensor_shape(name)[-1] for name in names if name not in inputs}
+            check_signature(artifact, self._path, inputs, widths)
+            self._context = self._engine.create_execution_context()
+            if self._context is None:
+                raise RuntimeLoadError(f"{self._path}: no memory for it on the GPU ({self._log.reason()})")
+        except GpuError as error:
+            raise RuntimeLoadError(f"{self._path}: {error}") from None
+        self._trt = trt
+        limits = artifact.manifest.limits
+        self._most = (limits.max_batch or 1, limits.max_frames or 0)
+        self._stage = Stage(self._session, ["features", "lengths"], self._levels)
+
+    def infer(self, features: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
+        """Logits of every level; see ``Engine.infer``. Batches over the engine's own go through it in parts."""
+        most, longest = self._most
+        if features.shape[1] > longest:
+            raise InferenceError(
+                f"{self._path}: {features.shape[1]} frames are more than the {longest} it was built for"
+            )
+        parts = [
+            self._run(features[first : first + most], lengths[first : first + most])
+            for first in range(0, len(features), most)
+        ]
+        return {level: np.concatenate([part[level] for part in parts]) for level in self._levels}
+
+    def kernels(self) -> dict[str, int]:
+        """Layers of the engine as its inspector names them; see ``Engine.kernels``."""
+        told = self._engine.create_engine_inspector().get_engine_information(self._trt.LayerInformationFormat.JSON)
+        return {"inspected layers": told.count('"LayerType"') or self._engine.num_layers}
+
+    def close(self) -> None:
+        """Release the context, the engine and what lies on the device."""
+        self._stage.close()
+        del self._context, self._engine, self._runtime
+        self._session.close()
+
+    def _run(self, features: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
+        given: dict[str, NDArray[Any]] = {
+            "features": np.ascontiguousarray(features, np.float32),
+            "lengths": np.ascontiguousarray(lengths, np.int64),
+        }
+        try:
+            return self._stage.run(self._context, given)
+        except GpuError as error:
+            raise InferenceError(f"{self._path}: the GPU failed on {features.shape} ({error})") from None
+
+
+def load(artifact: Artifact, options: EngineOptions) -> TensorRtEngine:
+    """Load ``model.engine``. Raises DeviceError, OptionError or RuntimeLoadError."""
+    return TensorRtEngine(artifact, options)
+
+
+def obstacle(execution: Mapping[str, str]) -> str | None:
+    """The flavour of TensorRT that is not installed, or the GPU that is not there, or None."""
+    if "flavour" in execution:
+        flavour = _flavour(execution)
+        absent = tensorrt.missing(flavour)
+        if absent is not None:
+            return f"{absent} is not installed; {tensorrt.INSTALL[flavour]}"
+    if cuda.capability() is None:
+        return "needs an NVIDIA GPU with its driver, and there is none here"
+    return None
+
+
+def _flavour(execution: Mapping[str, str]) -> tensorrt.Flavour:
+    flavour = execution.get("flavour", "")
+    if flavour == "tensorrt":
+        return "tensorrt"
+    if flavour == "rtx":
+        return "rtx"
+    raise GpuError(f"its flavour {flavour!r} needs a newer qasr")
+
+
+def _index(device: str) -> int:
+    name, colon, index = device.partition(":")
+    if name == "cuda" and (not colon or index.isdecimal()):
+        return int(index or 0)
+    if device == "cpu":  # what is asked for by default
+        return 0
+    raise DeviceError(f"a TensorRT engine runs on cuda or cuda:N, not on {device!r}")
+
+
+def _check_gpu(artifact: Artifact, here: str | None, device: str) -> None:
+    if here is None:
+        raise DeviceError(f"{artifact.folder}: needs an NVIDIA GPU with its driver; there is no {device!r} here")
+    built = artifact.manifest.execution.get("compute_capabilities", "").split()
+    if built and here not in built:
+        raise RuntimeLoadError(
+            f"{artifact.folder}: was built for GPUs of compute capability {', '.join(built)}, and this one has {here}; "
+            f"export it with --compute-capability {here}"
+        )

@@ -1,0 +1,197 @@
+"""The TensorRT engine up to the driver's calls, which fakes take: a GPU is needed for no more than that."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import msgspec
+import numpy as np
+import pytest
+
+from qasr.artifacts import InputLimits, create
+from qasr.gpu import cuda
+from qasr.runtimes import DeviceError, EngineOptions, InferenceError, OptionError, RuntimeLoadError, load_engine
+from qasr.runtimes import tensorrt as runtime
+
+from .fake_cuda import FakeCuda, FakeTrt
+
+LEVELS = {"letters": 4, "loud": 2}
+EXECUTION = {"flavour": "rtx", "tensorrt": "1.7.1", "compute_capabilities": "8.6 8.9"}
+
+
+@pytest.fixture
+def artifact(tmp_path, make_manifest):
+    with create(tmp_path / "engine") as staging:
+        (staging.folder / "model.engine").write_bytes(b"an engine")
+        limits = InputLimits(160, 1, 1500, 4)
+        staging.seal(make_manifest("tensorrt-int8", engine="tensorrt", execution=EXECUTION, limits=limits))
+        return staging.publish()
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Puts fakes in the place of CUDA and TensorRT; returns the CUDA one."""
+
+    def put(fake=None, **options):
+        fake = fake or FakeCuda()
+        monkeypatch.setattr(cuda, "bindings", lambda: fake)
+        monkeypatch.setattr(runtime.tensorrt, "load", lambda flavour: FakeTrt(fake, LEVELS, **options))
+        monkeypatch.setattr(runtime.tensorrt, "missing", lambda flavour: None)
+        return fake
+
+    return put
+
+
+def given(batch=2, frames=7, seed=0):
+    features = np.random.default_rng(seed).standard_normal((batch, frames, 160)).astype(np.float32)
+    return features, np.array([frames, *[frames - 2] * (batch - 1)], np.int64)
+
+
+def expected(features, lengths):
+    sums = features.sum(-1) * (np.arange(features.shape[1])[None] < lengths[:, None])
+    return {level: sums[..., None] * np.arange(width) for level, width in LEVELS.items()}
+
+
+def check(engine, *call):
+    found = engine.infer(*call)
+    for level, logits in expected(*call).items():
+        np.testing.assert_allclose(found[level], logits, rtol=1e-4, atol=1e-4)
+        assert found[level].dtype == np.float32
+
+
+def test_computes_what_the_engine_does(artifact, gpu):
+    gpu()
+    engine = load_engine(artifact, EngineOptions(device="cuda"))
+    check(engine, *given())
+    check(engine, *given(1, 3))
+    check(engine, *given(3, 11))
+    assert engine.kernels() == {"inspected layers": 2}
+
+
+def test_a_shape_that_repeats_is_a_graph(artifact, gpu):
+    """Run, recorded and launched, launched: with new values each time."""
+    fake = gpu()
+    engine = load_engine(artifact, EngineOptions())
+    for seed in range(4):
+        fake.calls.clear()
+        check(engine, *given(seed=seed))
+        assert ("cudaStreamBeginCapture" in fake.calls) is (seed == 1)
+        assert ("cudaGraphLaunch" in fake.calls) is (seed > 0)
+        assert ("cudaMalloc" in fake.calls) is (seed == 0)
+    assert len(fake.graphs) == 1
+
+
+def test_graphs_go_when_their_buffers_do(artifact, gpu):
+    fake = gpu()
+    engine = load_engine(artifact, EngineOptions())
+    for _ in range(2):
+        check(engine, *given())
+    assert len(fake.graphs) == 1
+    check(engine, *given(4, 50))
+    assert not fake.graphs
+    check(engine, *given())
+    check(engine, *given(seed=5))
+
+
+def test_a_batch_over_the_engines_goes_through_in_parts(artifact, gpu):
+    fake = gpu(largest=(4, 1500))
+    engine = load_engine(artifact, EngineOptions())
+    check(engine, *given(9, 5))
+    assert fake.calls.count("cudaStreamSynchronize") == 3
+
+
+def test_close_releases_all(artifact, gpu):
+    fake = gpu()
+    engine = load_engine(artifact, EngineOptions())
+    for _ in range(3):
+        check(engine, *given())
+    assert len(fake.memory) == 8
+    engine.close()
+    assert not fake.memory
+    assert not fake.graphs
+    assert fake.calls[-1] == "cudaStreamDestroy"
+
+
+def test_too_long_a_batch(artifact, gpu):
+    gpu()
+    engine = load_engine(artifact, EngineOptions())
+    with pytest.raises(InferenceError, match="1600 frames are more than the 1500 it was built for"):
+        engine.infer(*given(1, 1600))
+
+
+def test_a_shape_that_the_engine_refuses(artifact, gpu):
+    gpu(largest=(4, 10))
+    engine = load_engine(artifact, EngineOptions())
+    with pytest.raises(InferenceError, match=r"the GPU failed on \(1, 20, 160\) \(features .* lies outside"):
+        engine.infer(*given(1, 20))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("cudaMalloc", r"the GPU failed on \(2, 7, 160\) \(cudaMalloc failed \(cudaErrorMemoryAllocation\)\)"),
+        ("cudaStreamSynchronize", r"\(cudaStreamSynchronize failed \(cudaErrorMemoryAllocation\)\)"),
+    ],
+)
+def test_a_gpu_that_fails(artifact, gpu, call, message):
+    fake = gpu()
+    engine = load_engine(artifact, EngineOptions())
+    fake.fail = call
+    with pytest.raises(InferenceError, match=message) as error:
+        engine.infer(*given())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("fake", "options", "kind", "message"),
+    [
+        (FakeCuda((9, 0)), {}, RuntimeLoadError, "built for GPUs of compute capability 8.6, 8.9, and this one has 9.0"),
+        (FakeCuda(devices=0), {}, RuntimeLoadError, "needs an NVIDIA GPU with its driver, and there is none here"),
+        (
+            FakeCuda(),
+            {"device": "cuda:3"},
+            DeviceError,
+            "needs an NVIDIA GPU with its driver; there is no 'cuda:3' here",
+        ),
+        (FakeCuda(), {"device": "npu"}, DeviceError, "runs on cuda or cuda:N, not on 'npu'"),
+        (FakeCuda(), {"precision": "fp16"}, OptionError, "takes no precision"),
+        (FakeCuda(), {"streams": 2}, OptionError, "takes no streams"),
+        (FakeCuda(fail="cudaStreamCreate"), {}, RuntimeLoadError, "cudaStreamCreate failed"),
+    ],
+)
+def test_refused_at_load(artifact, gpu, fake, options, kind, message):
+    gpu(fake)
+    with pytest.raises(kind, match=message) as error:
+        load_engine(artifact, EngineOptions(**options))
+    assert "\n" not in str(error.value)
+
+
+def test_an_engine_of_another_release(artifact, gpu):
+    gpu(loads=False)
+    with pytest.raises(RuntimeLoadError, match=r"TensorRT 1.7.1 cannot load it \(the magic tag does not match\)"):
+        load_engine(artifact, EngineOptions())
+
+
+def test_the_other_flavour(artifact, gpu, monkeypatch):
+    gpu()
+    monkeypatch.setattr(runtime.tensorrt, "missing", lambda flavour: "tensorrt_rtx_bindings")
+    with pytest.raises(
+        RuntimeLoadError, match=r"tensorrt_rtx_bindings is not installed; pip install 'qasr\[tensorrt-rtx"
+    ):
+        load_engine(artifact, EngineOptions())
+
+
+def test_an_engine_of_other_levels(artifact, gpu, tmp_path):
+    gpu()
+    manifest = msgspec.structs.replace(artifact.manifest, levels={"letters": artifact.manifest.levels["letters"]})
+    with pytest.raises(RuntimeLoadError, match=r"its outputs .* are not the manifest's levels"):
+        load_engine(dataclasses.replace(artifact, manifest=manifest), EngineOptions())
+
+
+def test_without_a_gpu(monkeypatch):
+    fake = FakeCuda(devices=0)
+    monkeypatch.setattr(cuda, "bindings", lambda: fake)
+    assert cuda.capability() is None
+    monkeypatch.setattr(cuda, "bindings", lambda: FakeCuda((12, 0)))
+    assert cuda.capability() == "12.0"
+    assert cuda.capability(1) is None
