@@ -51,11 +51,13 @@ STDIN = "-"
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda (ONNX Runtime), gpu or npu (OpenVINO).")
 @click.option("--threads", type=click.IntRange(1), help="Threads to compute with.  [default: the engine's choice]")
-@click.option("--streams", type=click.IntRange(1), help="Batches side by side, where the engine can (OpenVINO).")
+@click.option(
+    "--streams", type=click.IntRange(1), help="Batches side by side, where the engine can (OpenVINO, TensorRT)."
+)
 @click.option(
     "--precision",
     metavar="|".join(PRECISIONS),
-    help="Compute float operators in it, where the engine can (OpenVINO).  [default: as exported]",
+    help="Compute float operators in it, where the engine can (OpenVINO, TensorRT).  [default: as exported]",
 )
 @click.option("--batch-seconds", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True)
 @click.option(

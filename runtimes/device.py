@@ -26,8 +26,13 @@ class Session:
 
     def __init__(self, runtime: Any, index: int) -> None:
         self.runtime = runtime
-        self.call("cudaSetDevice", index)
+        self._index = index
+        self.enter()
         self.stream = self.call("cudaStreamCreate")
+
+    def enter(self) -> None:
+        """Make the GPU the calling thread's: CUDA keeps that by thread."""
+        self.call("cudaSetDevice", self._index)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """One call of the CUDA runtime; GpuError with its name where it fails."""
@@ -50,15 +55,17 @@ class _Buffer:
 class Stage:
     """Runs an execution context on arrays. Buffers grow and stay; a shape that comes again is replayed as a graph."""
 
-    def __init__(self, session: Session, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        self._session = session
+    def __init__(self, session: Session, context: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        self._session, self._context = session, context
         self._inputs, self._outputs = list(inputs), list(outputs)
         self._buffers = {name: _Buffer() for name in (*inputs, *outputs)}
         self._graphs: dict[tuple[tuple[int, ...], ...], Any] = {}
         self._seen: set[tuple[tuple[int, ...], ...]] = set()
 
-    def run(self, context: Any, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    def run(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         """The context's outputs for ``given`` inputs, each float32. Raises GpuError."""
+        self._session.enter()
+        context = self._context
         shapes = tuple(given[name].shape for name in self._inputs)
         for name in self._inputs:
             if not context.set_input_shape(name, given[name].shape):
@@ -72,7 +79,7 @@ class Stage:
             context.set_tensor_address(name, buffer.device)
         for name in self._inputs:
             ctypes.memmove(self._buffers[name].host, given[name].ctypes.data, given[name].nbytes)
-        self._launch(context, shapes, sizes)
+        self._launch(shapes, sizes)
         return {name: self._taken(name, wanted[name]) for name in self._outputs}
 
     def close(self) -> None:
@@ -80,8 +87,9 @@ class Stage:
         self._forget_graphs()
         for buffer in self._buffers.values():
             self._release(buffer)
+        del self._context
 
-    def _launch(self, context: Any, shapes: tuple[tuple[int, ...], ...], sizes: Mapping[str, int]) -> None:
+    def _launch(self, shapes: tuple[tuple[int, ...], ...], sizes: Mapping[str, int]) -> None:
         call, stream = self._session.call, self._session.stream
         graph = self._graphs.get(shapes)
         if graph is None and shapes in self._seen and len(self._graphs) < _GRAPHS:
@@ -92,24 +100,24 @@ class Stage:
                 self._session.runtime.cudaStreamCaptureMode.cudaStreamCaptureModeRelaxed,
             )
             try:
-                self._enqueue(context, sizes)
+                self._enqueue(sizes)
             finally:
                 recorded = call("cudaStreamEndCapture", stream)
             graph = self._graphs[shapes] = call("cudaGraphInstantiate", recorded, 0)
             call("cudaGraphDestroy", recorded)
         if graph is None:
-            self._enqueue(context, sizes)
+            self._enqueue(sizes)
         else:
             call("cudaGraphLaunch", graph, stream)
         self._seen.add(shapes)
         call("cudaStreamSynchronize", stream)
 
-    def _enqueue(self, context: Any, sizes: Mapping[str, int]) -> None:
+    def _enqueue(self, sizes: Mapping[str, int]) -> None:
         kinds = self._session.runtime.cudaMemcpyKind
         for name in self._inputs:
             buffer = self._buffers[name]
             self._copy(buffer.device, buffer.host, sizes[name], kinds.cudaMemcpyHostToDevice)
-        if not context.execute_async_v3(self._session.stream):
+        if not self._context.execute_async_v3(self._session.stream):
             raise GpuError("TensorRT did not start the engine")
         for name in self._outputs:
             buffer = self._buffers[name]

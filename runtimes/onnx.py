@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from ..artifacts import Artifact
 from .engine import EngineOptions, Floats, check_signature
-from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
+from .errors import InferenceError, OptionError
+from .onnx_providers import first_line, session
 
 MODEL_FILE = "model.onnx"
-
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class OnnxEngine:
@@ -42,17 +41,7 @@ class OnnxEngine:
             settings.enable_profiling = True
             settings.profile_file_prefix = str(Path(self._profiles.name) / "profile")
         path = artifact.path(MODEL_FILE)
-        provider = _provider(options.device)
-        try:
-            self.session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
-        except Exception as error:  # onnxruntime's exceptions share no base of their own
-            raise RuntimeLoadError(f"{path}: ONNX Runtime cannot load it ({_first_line(error)})") from None
-        # Where a provider's own libraries are missing, ONNX Runtime warns and takes the CPU instead.
-        if provider[0] not in self.session.get_providers():
-            raise DeviceError(
-                f"device {options.device!r}: {provider[0]} does not start here; check the driver, CUDA and cuDNN, "
-                "or use --device cpu"
-            )
+        self.session = session(path, settings, options.device, options.cache)
         self._path = path
         self._levels = list(artifact.manifest.levels)
         check_signature(
@@ -68,7 +57,7 @@ class OnnxEngine:
             outputs = self.session.run(self._levels, {"features": features, "lengths": lengths})
         except Exception as error:  # as above
             raise InferenceError(
-                f"{self._path}: ONNX Runtime failed on {features.shape} ({_first_line(error)})"
+                f"{self._path}: ONNX Runtime failed on {features.shape} ({first_line(error)})"
             ) from None
         return dict(zip(self._levels, outputs, strict=True))
 
@@ -99,22 +88,3 @@ def load(artifact: Artifact, options: EngineOptions) -> OnnxEngine:
 def obstacle(execution: Mapping[str, str]) -> str | None:
     """None: ONNX Runtime's CPU kernels run everywhere."""
     return None
-
-
-def _provider(device: str) -> tuple[str, dict[str, str]]:
-    """The execution provider of ``cpu``, ``cuda`` or ``cuda:1``, and its options. Raises DeviceError."""
-    name, colon, index = device.partition(":")
-    provider = _PROVIDERS.get(name)
-    if provider is None or (colon and (name == "cpu" or not index.isdecimal())):
-        raise DeviceError(f"ONNX Runtime has no device {device!r}; there are {', '.join(_PROVIDERS)} and cuda:N")
-    available = onnxruntime.get_available_providers()
-    if provider not in available:
-        raise DeviceError(
-            f"device {device!r} needs {provider}, which this onnxruntime lacks (it has {', '.join(available)}); "
-            "install onnxruntime-gpu on a machine with a GPU, or use --device cpu"
-        )
-    return provider, {"device_id": index} if index else {}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

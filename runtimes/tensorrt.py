@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,16 @@ ENGINE_FILE = "model.engine"
 
 
 class TensorRtEngine:
-    """An engine with one execution context, its buffers on the device, and a CUDA graph for each shape that repeats."""
+    """An engine with a context a stream, its buffers on the device, and a CUDA graph for each shape that repeats.
+
+    With two streams the features of one batch are computed, and its logits decoded, while the GPU works on the other.
+    """
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         if options.precision is not None:
             raise OptionError(
                 "a TensorRT engine computes in the types that it was built with, so it takes no precision"
             )
-        if options.streams not in (None, 1):
-            raise OptionError("a TensorRT engine runs one batch at a time, so it takes no streams")
         index = _index(options.device)
         execution = artifact.manifest.execution
         self._path = artifact.path(ENGINE_FILE)
@@ -39,7 +41,7 @@ class TensorRtEngine:
             _check_gpu(artifact, here, options.device)
             trt = tensorrt.load(_flavour(execution))
             self._runtime = trt.Runtime(self._log.make(trt))
-            self._session = Session(cuda.bindings(), index)
+            self._sessions = [Session(cuda.bindings(), index) for _ in range(options.streams or 1)]
             self._engine = self._runtime.deserialize_cuda_engine(self._path.read_bytes())
             if self._engine is None:
                 raise RuntimeLoadError(
@@ -49,18 +51,23 @@ class TensorRtEngine:
             inputs = [name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
             widths = {name: self._engine.get_tensor_shape(name)[-1] for name in names if name not in inputs}
             check_signature(artifact, self._path, inputs, widths)
-            self._context = self._engine.create_execution_context()
-            if self._context is None:
-                raise RuntimeLoadError(f"{self._path}: no memory for it on the GPU ({self._log.reason()})")
+            self._stages: SimpleQueue[Stage] = SimpleQueue()
+            for session in self._sessions:
+                context = self._engine.create_execution_context()
+                if context is None:
+                    raise RuntimeLoadError(f"{self._path}: no memory for it on the GPU ({self._log.reason()})")
+                self._stages.put(Stage(session, context, ["features", "lengths"], self._levels))
         except GpuError as error:
             raise RuntimeLoadError(f"{self._path}: {error}") from None
         self._trt = trt
         limits = artifact.manifest.limits
         self._most = (limits.max_batch or 1, limits.max_frames or 0)
-        self._stage = Stage(self._session, ["features", "lengths"], self._levels)
 
     def infer(self, features: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
-        """Logits of every level; see ``Engine.infer``. Batches over the engine's own go through it in parts."""
+        """Logits of every level; see ``Engine.infer``. Batches over the engine's own go through it in parts.
+
+        Callers beyond the number of streams wait for their turn.
+        """
         most, longest = self._most
         if features.shape[1] > longest:
             raise InferenceError(
@@ -79,19 +86,23 @@ class TensorRtEngine:
 
     def close(self) -> None:
         """Release the context, the engine and what lies on the device."""
-        self._stage.close()
-        del self._context, self._engine, self._runtime
-        self._session.close()
+        for session in self._sessions:
+            self._stages.get().close()
+            session.close()
+        del self._engine, self._runtime
 
     def _run(self, features: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
         given: dict[str, NDArray[Any]] = {
             "features": np.ascontiguousarray(features, np.float32),
             "lengths": np.ascontiguousarray(lengths, np.int64),
         }
+        stage = self._stages.get()
         try:
-            return self._stage.run(self._context, given)
+            return stage.run(given)
         except GpuError as error:
             raise InferenceError(f"{self._path}: the GPU failed on {features.shape} ({error})") from None
+        finally:
+            self._stages.put(stage)
 
 
 def load(artifact: Artifact, options: EngineOptions) -> TensorRtEngine:

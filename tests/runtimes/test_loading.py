@@ -11,8 +11,7 @@ import pytest
 
 from qasr.artifacts import Artifact, ArtifactError, ArtifactNotFoundError, create
 from qasr.errors import MissingExtraError, QasrError
-from qasr.runtimes import ENGINES, DeviceError, InferenceError, RuntimeLoadError, load
-from qasr.runtimes import onnx as onnx_runtime
+from qasr.runtimes import ENGINES, InferenceError, RuntimeLoadError, load
 
 
 def publish(folder, manifest, model: bytes) -> Artifact:
@@ -149,33 +148,3 @@ def test_an_engine_that_is_not_installed(tmp_path, make_manifest, monkeypatch, e
     with pytest.raises(MissingExtraError) as error:
         load(artifact.folder)
     assert one_line(error) == f"{library} is not installed; type: pip install 'qasr[{ENGINES[engine].extra}]'"
-
-
-@pytest.mark.parametrize("device", ["tpu", "", "cpu:1", "cuda:x"])
-def test_an_unknown_device(toy, device):
-    with pytest.raises(DeviceError) as error:
-        load(toy.folder, device=device)
-    assert f"has no device {device!r}; there are cpu, cuda" in one_line(error)
-
-
-def test_an_absent_device(toy, monkeypatch):
-    monkeypatch.setattr(onnx_runtime.onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(DeviceError) as error:
-        load(toy.folder, device="cuda")
-    assert "device 'cuda' needs CUDAExecutionProvider, which this onnxruntime lacks" in one_line(error)
-
-
-def test_a_device_that_does_not_start_is_no_silent_cpu(toy, monkeypatch):
-    real = onnx_runtime.onnxruntime.InferenceSession
-    monkeypatch.setattr(
-        onnx_runtime.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    )
-    # As ONNX Runtime does where cuDNN is missing.
-    monkeypatch.setattr(
-        onnx_runtime.onnxruntime,
-        "InferenceSession",
-        lambda path, options, providers: real(path, options, providers=["CPUExecutionProvider"]),
-    )
-    with pytest.raises(DeviceError) as error:
-        load(toy.folder, device="cuda:0")
-    assert "device 'cuda:0': CUDAExecutionProvider does not start here" in one_line(error)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import msgspec
 import numpy as np
@@ -112,6 +114,29 @@ def test_close_releases_all(artifact, gpu):
     assert fake.calls[-1] == "cudaStreamDestroy"
 
 
+def test_two_streams(artifact, gpu, monkeypatch):
+    """Two batches are on the GPU at once, each in memory of its own, set to the GPU of the thread that asks."""
+    fake = gpu()
+    engine = load_engine(artifact, EngineOptions(streams=2))
+    together = Barrier(2, timeout=20)
+
+    def synchronize(stream):
+        together.wait()
+        return ()
+
+    monkeypatch.setattr(fake, "_cudaStreamSynchronize", synchronize, raising=False)
+    fake.calls.clear()
+    with ThreadPoolExecutor(2) as pool:
+        asked = [given(seed=seed) for seed in range(2)]
+        for call, found in zip(asked, pool.map(lambda call: engine.infer(*call), asked), strict=True):
+            np.testing.assert_allclose(found["letters"], expected(*call)["letters"], rtol=1e-4, atol=1e-4)
+    assert len(fake.memory) == 2 * 8
+    assert fake.calls.count("cudaSetDevice") == 2
+    engine.close()
+    assert not fake.memory
+    assert fake.calls.count("cudaStreamDestroy") == 2
+
+
 def test_too_long_a_batch(artifact, gpu):
     gpu()
     engine = load_engine(artifact, EngineOptions())
@@ -155,7 +180,6 @@ def test_a_gpu_that_fails(artifact, gpu, call, message):
         ),
         (FakeCuda(), {"device": "npu"}, DeviceError, "runs on cuda or cuda:N, not on 'npu'"),
         (FakeCuda(), {"precision": "fp16"}, OptionError, "takes no precision"),
-        (FakeCuda(), {"streams": 2}, OptionError, "takes no streams"),
         (FakeCuda(fail="cudaStreamCreate"), {}, RuntimeLoadError, "cudaStreamCreate failed"),
     ],
 )
