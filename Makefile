@@ -37,6 +37,7 @@ test: lint types contracts unit
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint docker/Dockerfile
 
 # mypy and import-linter see the tree under its import name, through a link.
 types: $(VENV)/ready

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import logging
 import platform
 from collections.abc import Iterable
@@ -20,7 +19,7 @@ from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision,
 from ..audio import SAMPLE_RATE, FeatureSettings
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, quantize
-from ..version import __version__
+from ..version import __version__, version_of
 from . import targets, verify
 from .build import BuildOptions, Compiled, Shapes
 from .data import calibration_set, read_audio_set, warnings
@@ -286,7 +285,7 @@ def _observer(options: ExportOptions) -> str:
 
 def _toolchain(goal: Target) -> dict[str, str]:
     libraries = dict.fromkeys((*_TOOLCHAIN, *goal.libraries))
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in libraries}}
+    return {"python": platform.python_version(), **{name: version_of(name) for name in libraries}}
 
 
 def _achieved(goal: Target, exporter: Exporter, precision: Precision, kernels: dict[str, int]) -> Precision:

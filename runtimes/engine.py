@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Collection, Mapping
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..artifacts import Artifact
 from ..errors import MissingExtraError
+from ..version import version_of
 from .errors import OptionError, RuntimeLoadError
 
 Floats = NDArray[np.float32]
@@ -164,7 +164,7 @@ def _newer(artifact: Artifact, library: str) -> str | None:
     built = artifact.manifest.toolchain.get(library)
     if built is None:
         return None
-    here = importlib.metadata.version(library)
+    here = version_of(library)
     if _release(built) <= _release(here):
         return None
     return f"it was built by {library} {built}, newer than {here} here: pip install -U {library}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import io
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,11 @@ def session(path: Path, settings: Any, device: str, cache: Path | None) -> onnxr
         wanted, providers = _plug_in(settings, device, int(index or 0), cache), None
     else:
         wanted = _built_in(device, _PROVIDERS[name])
+        if name == "cuda":
+            with contextlib.redirect_stdout(
+                io.StringIO()
+            ):  # CUDA and cuDNN from their wheels, where they are installed
+                onnxruntime.preload_dlls()
         providers = [(wanted, {"device_id": index} if index else {})]
     try:
         made = onnxruntime.InferenceSession(str(path), settings, providers=providers)

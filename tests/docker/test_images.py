@@ -1,0 +1,73 @@
+"""The images: their files, and the steps of the one for CPUs, run as they stand in environments of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from qasr import load, reference
+
+ROOT = Path(__file__).parents[2]
+CLIP = reference.EVALUATION.parent / "000-m3.flac"
+
+
+def _prove():
+    spec = importlib.util.spec_from_file_location("prove", ROOT / "docker" / "prove.py")
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules["prove"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+prove = _prove()
+SERVICES = prove.services()
+
+
+def test_services():
+    assert set(SERVICES) == {"cpu", "cpu-bench", "gpu", "gpu-bench", "export"}
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    for service in SERVICES.values():
+        assert set(service.arguments["EXTRAS"].split(",")) <= set(setup["options.extras_require"])
+
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+def test_final_stages(service):
+    """No root, a health check, no build tools, and a base that is named by its digest."""
+    assert prove.last(service.target, "USER") == "10001"
+    assert prove.health_check(service.target) == ["qinfer", "--version"]
+    copied = [value for keyword, value in prove.chain(service.target) if keyword == "COPY"]
+    assert len(copied) == 1
+    assert copied[0].endswith("/opt/qasr /opt/qasr")
+    assert not any("pip" in value for keyword, value in prove.chain(service.target) if keyword == "RUN")
+    text = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"^ARG PYTHON=python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}$", text, re.MULTILINE)
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON}", "build", "base"}
+
+
+@pytest.mark.parametrize(
+    ("extras", "target", "most_megabytes"), [("onnx", "onnx-int8", 220), ("onnx,openvino", "openvino-int8", 420)]
+)
+def test_cpu_image(extras, target, most_megabytes, exported, tmp_path, capfd):
+    """Its steps give an environment within bounds that transcribes, and has nothing of the build half."""
+    environment = prove.build(prove.Service("run", {"EXTRAS": extras}), tmp_path)
+    assert prove.megabytes(environment) < most_megabytes
+    assert not prove.modules(environment) & set(prove.RUN_HALF_HAS_NO)
+    home = tmp_path / "home"
+    home.mkdir()
+    assert prove.run(environment, prove.health_check("run"), home).returncode == 0
+    artifact = exported(target, "static").folder
+    done = prove.run(environment, ["qinfer", str(CLIP), "--artifact", str(artifact)], home)
+    assert (done.returncode, done.stderr) == (0, "")
+    with load(artifact) as model:
+        assert done.stdout == model.transcribe(CLIP).text + "\n"
+    # The build half says what to install instead of failing in the middle.
+    refused = prove.run(environment, ["qexport", "--to", "onnx-fp32", "-o", "out"], home)
+    assert refused.returncode == 1
+    assert refused.stderr == "qexport: error: torch is not installed; type: pip install 'qasr[export]'\n"
