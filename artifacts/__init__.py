@@ -11,6 +11,7 @@ from .errors import (
 )
 from .folder import Artifact, Staging, create, read
 from .hashing import sha256_of_file
+from .labels import tokenize
 from .manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
@@ -47,4 +48,5 @@ __all__ = [
     "create",
     "read",
     "sha256_of_file",
+    "tokenize",
 ]

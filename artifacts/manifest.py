@@ -28,6 +28,8 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hash over the checkpoint's configuration, vocabulary and weight files."""
     architecture: str
     parameters: int
+    trained_from: str | None = None
+    """Of checkpoints trained while quantized: the hash of the one that they began as."""
 
 
 class LevelVocabulary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

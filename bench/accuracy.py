@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..artifacts import LevelVocabulary
+from ..artifacts import LevelVocabulary, tokenize
 from .alignment import align_three, edits
 from .data import TEXT, EvaluationSet, Recording
 from .errors import DataError
@@ -136,28 +136,13 @@ def references(data: EvaluationSet, level: str, vocabularies: Vocabularies) -> l
 
 
 def _tokens(recording: Recording, key: str, level: str, vocabulary: LevelVocabulary) -> list[str]:
-    """A label as tokens, the longest that fits first; a blank between words is the delimiter's text.
-
-    Where the vocabulary writes no words, blanks between tokens (as phonetizers put between words) say nothing.
-    """
-    tokens: list[str] = []
-    special = {vocabulary.tokens[index] for index in vocabulary.specials}
-    longest_first = sorted(set(vocabulary.tokens) - special - {""}, key=len, reverse=True)
-    if vocabulary.word_delimiter is not None:
-        longest_first = [" ", *(token for token in longest_first if token != vocabulary.word_delimiter)]
-    text = recording.labels[key] if vocabulary.word_delimiter is None else " ".join(recording.labels[key].split())
-    while text:
-        token = next((token for token in longest_first if text.startswith(token)), None)
-        if token is None and text[0].isspace():
-            text = text[1:]
-            continue
-        if token is None:
-            raise DataError(
-                f"{recording.name}: the label of {level} has {text[0]!r} (at {text[:12]!r}), "
-                "which the checkpoint's vocabulary lacks"
-            )
-        tokens.append(token)
-        text = text[len(token) :]
+    """A label as tokens; DataError for a symbol that the vocabulary lacks."""
+    tokens, unknown = tokenize(recording.labels[key], vocabulary)
+    if unknown:
+        raise DataError(
+            f"{recording.name}: the label of {level} has {', '.join(map(repr, dict.fromkeys(unknown)))}, "
+            "which the checkpoint's vocabulary lacks"
+        )
     return tokens
 
 

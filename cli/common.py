@@ -45,8 +45,11 @@ def verbosity(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def main(command: click.Command) -> NoReturn:
-    """Run a command and leave with its exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 143 terminated."""
+def main(command: click.Command, *, interrupted: str = "interrupted; nothing was left behind") -> NoReturn:
+    """Run a command and leave with its exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 143 terminated.
+
+    ``interrupted`` is said after Ctrl-C.
+    """
     # As an exception, so that a `kill` runs the same clean-up as Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
@@ -55,7 +58,7 @@ def main(command: click.Command) -> NoReturn:
         error.show()
         code = USAGE
     except (click.Abort, KeyboardInterrupt):
-        _say(command, "interrupted; nothing was left behind")
+        _say(command, interrupted)
         code = INTERRUPTED
     except QasrError as error:
         _say(command, f"error: {error}")

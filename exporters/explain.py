@@ -11,7 +11,7 @@ from ..quantizers import quantize
 from ..quantizers.sensitivity import Sensitivity, float_twin, sensitivity
 from . import targets
 from .data import read_audio_set
-from .errors import UnknownTargetError
+from .errors import ExportError, UnknownTargetError
 from .pipeline import ExportOptions, Progress, Silent, find_calibration, for_target
 
 # Each clip costs a pass per layer. On the reference model 4 clips rank the layers as 32 do (correlation 0.99).
@@ -43,6 +43,10 @@ def explain(model: str, target: str, options: ExportOptions, progress: Progress 
     if method is None:
         raise UnknownTargetError(f"{goal.name} quantizes nothing, so there is nothing to explain")
     with open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint:
+        if checkpoint.trained is not None:
+            raise ExportError(
+                f"{checkpoint.name}: was trained while quantized, so there is no float model to compare its layers with"
+            )
         settings = FeatureSettings.from_json(checkpoint.features)
         calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
         bundled = reference.EVALUATION if calibration is None else reference.CALIBRATION

@@ -19,8 +19,9 @@ from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision,
 from ..audio import SAMPLE_RATE, FeatureSettings
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, quantize
+from ..quantizers.stored import Stored
 from ..version import __version__, version_of
-from . import targets, verify
+from . import targets, trained, verify
 from .build import BuildOptions, Compiled, Shapes
 from .data import calibration_set, read_audio_set, warnings
 from .errors import DataError, ExportError
@@ -96,6 +97,9 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         create(output, force=options.force) as staging,
         open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint,
     ):
+        stored = trained.find(checkpoint, goal, options.method)
+        if stored is not None:
+            method = stored.method
         settings = FeatureSettings.from_json(checkpoint.features)
         shapes = None if goal.compiler is None else _shapes(settings, options.build)
         calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
@@ -107,7 +111,9 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
             original = verify.run_torch(deployable, probe)
             noises = _execution_noise(goal, deployable, probe, original)
         quantization = for_target(goal, options.quantization)
-        _prepare(deployable, goal, method, quantization, calibration)
+        if stored is not None:
+            quantization = trained.options_of(stored, deployable, quantization)
+        _prepare(deployable, goal, method, quantization, calibration, stored)
         with progress.step("Running the torch model of the artifact"):
             expected = verify.run_torch(deployable, probe)
         rounds_inputs = _rounds_inputs(deployable)
@@ -174,10 +180,17 @@ def _engine(goal: Target, compiled: Compiled, staging: Staging, graph: Manifest)
 
 
 def _prepare(
-    model: DeployableCTC, goal: Target, method: str | None, options: Options, calibration: CalibrationSet | None
+    model: DeployableCTC,
+    goal: Target,
+    method: str | None,
+    options: Options,
+    calibration: CalibrationSet | None,
+    stored: Stored | None,
 ) -> None:
     """Quantize or convert the model in place."""
-    if method is not None:
+    if stored is not None:
+        trained.put_into(stored, model, options)
+    elif method is not None:
         quantize(method, model, options, calibration)
     # Rounded here already, so that the torch model computes with the weights that the artifact holds.
     model.to(getattr(torch, goal.storage)).to(getattr(torch, goal.dtype))

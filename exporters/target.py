@@ -96,7 +96,7 @@ class Target:
 
     def missing(self) -> str | None:
         """The first library that is not installed here, or None."""
-        return next((library for library in self.libraries if not _installed(library)), None)
+        return next((library for library in self.libraries if not installed(library)), None)
 
     def method(self, name: str | None) -> str | None:
         """The technique to use: ``name`` where this target knows it, else its default; UnknownTargetError."""
@@ -139,7 +139,8 @@ class Target:
         return cast(Compiler, importlib.import_module(f".{self.compiler}", __package__))
 
 
-def _installed(library: str) -> bool:
+def installed(library: str) -> bool:
+    """Whether a top-level module, or a part of one, can be imported here."""
     try:
         return importlib.util.find_spec(library) is not None
     except ModuleNotFoundError:  # the package that it is a part of

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from .checkpoint import RANDOM_FULL, REFERENCE, Checkpoint, open_checkpoint
+from .checkpoint import RANDOM_FULL, REFERENCE, TRAINED_FILE, TRAINING_FILE, Checkpoint, open_checkpoint
 from .deployable import DeployableCTC, deployable
 from .errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
 
 __all__ = [
     "RANDOM_FULL",
     "REFERENCE",
+    "TRAINED_FILE",
+    "TRAINING_FILE",
     "Checkpoint",
     "CheckpointError",
     "CheckpointNotFoundError",

@@ -20,10 +20,14 @@ from .deployable import DeployableCTC, check_supported, deployable
 from .errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
 from .hub import download, looks_like_hub_id
 from .vocabulary import SINGLE_LEVEL, read_json, read_vocabularies
-from .weights import load_weights, weight_files
+from .weights import INDEX_FILE, load_weights, weight_files
 
 REFERENCE = "reference"
 RANDOM_FULL = "random:full"
+TRAINED_FILE = "quantization.safetensors"
+"""In checkpoints that were trained while quantized: the schemes of their layers, see ``quantizers.stored``."""
+TRAINING_FILE = "training.json"
+"""Beside it: of what, on what and how they were trained."""
 
 _FRAME_RATE_HZ = 50.0
 _HUGGING_FACE_FILES = ("config.json", "vocab.json", "preprocessor_config.json")
@@ -53,6 +57,12 @@ class Checkpoint:
         """Whether it comes with qasr, so that the bundled audio is its own."""
         return self.is_random or self.folder == reference.CHECKPOINT
 
+    @property
+    def trained(self) -> Path | None:
+        """The file of trained schemes, which exports take as they are; None for other checkpoints."""
+        path = self.folder / TRAINED_FILE
+        return path if path.is_file() else None
+
     def stock(self) -> Any:
         """The transformers model with its weights, float32, in eval mode."""
         kind = _model_class(self.config)
@@ -76,6 +86,8 @@ class Checkpoint:
             files += weight_files(self.folder)
         else:
             hashed.update(f"seed {self.random_seed}".encode())
+        if self.trained is not None:
+            files.append(self.trained)
         for file in files:
             if file.is_file():
                 hashed.update(f"{file.name} {sha256_of_file(file)}\n".encode())
@@ -85,7 +97,15 @@ class Checkpoint:
             sha256=hashed.hexdigest(),
             architecture=_architecture(self.config),
             parameters=sum(parameter.numel() for parameter in model.parameters()),
+            trained_from=None if self.trained is None else self._parent(),
         )
+
+    def _parent(self) -> str:
+        """The hash of the checkpoint from which this one was trained."""
+        try:
+            return str(read_json(self.folder / TRAINING_FILE)["parent"]["sha256"])
+        except (KeyError, TypeError):
+            raise CheckpointError(f"{self.folder / TRAINING_FILE}: does not name the parent; train again") from None
 
     def frame_rate_hz(self, model: DeployableCTC) -> float:
         """Logit frames per second of audio."""
@@ -99,6 +119,12 @@ class Checkpoint:
         for name in _HUGGING_FACE_FILES:
             if (self.folder / name).is_file():
                 shutil.copyfile(self.folder / name, folder / name)
+
+    def copy_configuration(self, folder: Path) -> None:
+        """Write all that stands in JSON beside the weights into the folder of another checkpoint."""
+        for path in sorted(self.folder.glob("*.json")):
+            if path.name not in (INDEX_FILE, TRAINING_FILE):
+                shutil.copyfile(path, folder / path.name)
 
 
 @contextmanager

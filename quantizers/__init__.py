@@ -69,4 +69,5 @@ __all__ = [
     "WeightOnlyLinear",
     "WeightScheme",
     "quantize",
+    "round_inputs",
 ]

@@ -87,16 +87,16 @@ def _shrunk(groups: Tensor, scheme: WeightScheme, shrink: float) -> Grid:
     top = 2**scheme.bits - 1
     middle = 2 ** (scheme.bits - 1)
     if scheme.two_level:
-        scale = _representable(torch.maximum(-groups.amin(-1) / middle, groups.amax(-1) / (middle - 1)) * shrink)
+        scale = representable(torch.maximum(-groups.amin(-1) / middle, groups.amax(-1) / (middle - 1)) * shrink)
         return Grid(scale, torch.full_like(scale, middle, dtype=torch.uint8))
     if scheme.symmetric:
         # Codes reach one step further down than up, so the sign of the scale puts the largest weight there.
         low, high = groups.amin(-1), groups.amax(-1)
         extreme = torch.where(-low > high, low, high) * shrink
-        scale = _representable(-extreme / middle)
+        scale = representable(-extreme / middle)
         return Grid(scale, torch.full_like(scale, middle, dtype=torch.uint8))
     low, high = groups.amin(-1).clamp_max(0.0) * shrink, groups.amax(-1).clamp_min(0.0) * shrink
-    scale = _representable((high - low) / top)
+    scale = representable((high - low) / top)
     return Grid(scale, torch.round(-low / scale).clamp_(0, top).to(torch.uint8))
 
 
@@ -111,7 +111,7 @@ def channel_scale(scale: Tensor) -> Tensor:
     return scale.amax(dim=1, keepdim=True) / LARGEST_MULTIPLE
 
 
-def _representable(scale: Tensor) -> Tensor:
+def representable(scale: Tensor) -> Tensor:
     """The nearest fp16 value, kept away from 0, in float32."""
     size = scale.abs().clamp(_SMALLEST_SCALE, _LARGEST_SCALE).half().float()
     return torch.where(scale < 0, -size, size)

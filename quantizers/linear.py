@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -79,6 +80,12 @@ class StaticLinear(_Int8Linear):
         layer.input_scale = torch.tensor(input_scale, dtype=torch.float32)
         layer.input_zero_point = torch.tensor(input_zero_point, dtype=torch.uint8)
         return layer
+
+    def round_output(self, scale: float, zero_point: int) -> None:
+        """Round the output too, by what others have fixed."""
+        self.output_scale = torch.tensor(scale, dtype=torch.float32)
+        self.output_zero_point = torch.tensor(zero_point, dtype=torch.uint8)
+        self.scheme = replace(self.scheme, output=ActivationScheme("static"))
 
     def forward(self, input: Tensor) -> Tensor:
         """``input`` (…, in) float32: (…, out) float32."""

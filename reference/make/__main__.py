@@ -74,6 +74,17 @@ def audio() -> None:
 
 
 @cli.command()
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder; what it holds is replaced.")
+@click.option("--count", default=3_000, show_default=True, help="Utterances.")
+def speech(output: Path, count: int) -> None:
+    """Write training utterances as audio with labels, for qtrain."""
+    from .pack import pack_audio
+
+    _require_tools()
+    pack_audio(output, "train", count, SEED)
+
+
+@cli.command()
 @click.option("--checkpoint", "folder", type=click.Path(path_type=Path), default=CHECKPOINT, show_default=True)
 @click.option("--data", type=click.Path(path_type=Path), default=EVALUATION, help="Labelled JSON lines.")
 def evaluate(folder: Path, data: Path) -> None:

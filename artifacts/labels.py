@@ -1,0 +1,28 @@
+"""Texts as the tokens of a level."""
+
+from __future__ import annotations
+
+from .manifest import LevelVocabulary
+
+
+def tokenize(text: str, vocabulary: LevelVocabulary) -> tuple[list[str], list[str]]:
+    """The tokens of ``text``, the longest that fits first, and the symbols that fit none, each as often as it stands.
+
+    A blank between words is the delimiter's text. Where the vocabulary writes no words, blanks between tokens (as
+    phonetizers put between words) say nothing.
+    """
+    tokens: list[str] = []
+    unknown: list[str] = []
+    special = {vocabulary.tokens[index] for index in vocabulary.specials}
+    longest_first = sorted(set(vocabulary.tokens) - special - {""}, key=len, reverse=True)
+    if vocabulary.word_delimiter is not None:
+        longest_first = [" ", *(token for token in longest_first if token != vocabulary.word_delimiter)]
+        text = " ".join(text.split())
+    while text:
+        token = next((token for token in longest_first if text.startswith(token)), None)
+        if token is not None:
+            tokens.append(token)
+        elif not text[0].isspace():
+            unknown.append(text[0])
+        text = text[len(token or text[0]) :]
+    return tokens, unknown

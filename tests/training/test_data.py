@@ -1,0 +1,105 @@
+"""Labels as ids, batches of like length, and data that cannot be trained on."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from qasr import reference
+from qasr.artifacts import LevelVocabulary
+from qasr.audio import FeatureSettings
+from qasr.models import open_checkpoint
+from qasr.training import TrainingError
+from qasr.training.data import labelled, unlabelled
+
+LETTERS = {"text": LevelVocabulary(["[PAD]", "a", "b", "|"], 0, [0], "|")}
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    with open_checkpoint("reference") as found:
+        yield found
+
+
+@pytest.fixture
+def write(tmp_path, write_audio, speechlike):
+    def rows(*rows: dict) -> object:
+        for place, row in enumerate(rows):
+            row["audio"] = str(write_audio(f"{place}.wav", speechlike(0.5 + 0.1 * place)))
+        path = tmp_path / "rows.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return path
+
+    return rows
+
+
+def test_bundled_labels(checkpoint, make_data, tmp_path):
+    data = labelled(make_data(), checkpoint.levels, tmp_path)
+    assert len(data.utterances) == 12
+    first = data.utterances[0]
+    assert set(first.ids) == set(checkpoint.levels)
+    row = json.loads(next(line for line in reference.CALIBRATION.read_text().splitlines() if first.audio.name in line))
+    vocabulary = checkpoint.levels["phonemes"]
+    assert "".join(vocabulary.tokens[index] for index in first.ids["phonemes"]) == row["phonemes"]
+    assert all(0 not in ids for ids in first.ids.values())
+
+
+def test_words(write, tmp_path):
+    data = labelled(write({"text": "ab  a"}), LETTERS, tmp_path)
+    assert data.utterances[0].ids == {"text": (1, 2, 3, 1)}
+
+
+def test_batches(checkpoint, make_data, tmp_path):
+    data = labelled(make_data(), checkpoint.levels, tmp_path)
+    groups = data.groups(8.0)
+    assert sorted(place for group in groups for place in group) == list(range(12))
+    for group in groups:
+        longest = max(data.utterances[place].seconds for place in group)
+        assert len(group) == 1 or longest * len(group) <= 8.0
+    shuffled = data.groups(8.0, np.random.default_rng(3))
+    assert shuffled == data.groups(8.0, np.random.default_rng(3))
+    assert shuffled != data.groups(8.0, np.random.default_rng(4))
+    settings = FeatureSettings.from_json(checkpoint.features)
+    batch = data.batch([0, 5], settings)
+    assert batch.features.shape == (2, int(batch.lengths.max()), 160)
+    assert batch.ids == (data.utterances[0].ids, data.utterances[5].ids)
+
+
+def test_split(checkpoint, make_data, tmp_path):
+    data = labelled(make_data(), checkpoint.levels, tmp_path)
+    training, held_out = data.split(0.25, seed=0)
+    assert (len(training.utterances), len(held_out.utterances)) == (9, 3)
+    assert {utterance.audio for utterance in training.utterances}.isdisjoint(u.audio for u in held_out.utterances)
+    assert data.split(0.25, seed=0) == (training, held_out)
+    with pytest.raises(TrainingError, match=r"train.jsonl: 1 recordings are too few to hold 10% back"):
+        labelled(make_data(count=1), checkpoint.levels, tmp_path).split(0.1, 0)
+
+
+def test_refuses_audio_without_labels(checkpoint, make_data, tmp_path):
+    with pytest.raises(TrainingError, match=r"line 1: no label .*; without labels, train with --distill"):
+        labelled(make_data(labels=False), checkpoint.levels, tmp_path)
+    assert len(unlabelled(make_data(labels=False)).utterances) == 12
+    assert unlabelled(make_data(labels=False)).utterances[0].ids == {}
+
+
+def test_lists_symbols_outside_the_vocabulary(write, tmp_path):
+    path = write({"text": "abz z"}, {"text": "a?"})
+    with pytest.raises(TrainingError, match=r"lacks: 'z' in text \(2 times\), '\?' in text \(1 times\)"):
+        labelled(path, LETTERS, tmp_path)
+
+
+def test_refuses_labels_of_some_recordings(write, tmp_path):
+    path = write({"text": "a", "letters": "a"}, {"text": "b"})
+    vocabularies = {"letters": LETTERS["text"]}
+    with pytest.raises(TrainingError, match=r"no label of letters for .*1\.wav; label all recordings or none"):
+        labelled(path, vocabularies, tmp_path)
+
+
+def test_refuses_labels_of_other_levels(write, tmp_path, checkpoint):
+    levels = {name: checkpoint.levels[name] for name in ("phonemes", "ghonna")}
+    with pytest.raises(
+        TrainingError, match=r"labelled in words, and in no level of the checkpoint \(phonemes, ghonna\)"
+    ):
+        labelled(write({"words": "a"}), levels, tmp_path)

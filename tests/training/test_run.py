@@ -1,0 +1,158 @@
+"""Trainings from end to end: a checkpoint that stock transformers loads, a state to go on from, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from qasr.models import open_checkpoint
+from qasr.quantizers import GroupedLinear, QuantizationError, StaticLinear, stored
+from qasr.training import DivergedError, TrainingError, TrainingOptions
+from qasr.training import trainer as trainers
+from qasr.training.run import train
+
+QUICK = TrainingOptions(epochs=4, batch_seconds=20.0, held_out=0.2, evaluations=2, learning_rate=1e-4)
+
+
+class Heard:
+    """Keeps what a training says."""
+
+    def __init__(self) -> None:
+        self.steps = self.done = 0
+        self.losses: list[float] = []
+        self.said: list[tuple[str, int, float]] = []
+
+    def began(self, steps, done):
+        self.steps, self.done = steps, done
+
+    def stepped(self, loss):
+        self.losses.append(loss)
+
+    def evaluated(self, evaluation, *, what):
+        self.said.append((what, evaluation.step, evaluation.loss))
+
+
+def test_full(make_data, tmp_path):
+    heard = Heard()
+    outcome = train("reference", make_data(), tmp_path / "tuned", QUICK, heard)
+    assert len(outcome.layers) == 34  # the first and the last Linear too
+    assert len(heard.losses) == heard.steps
+    assert [what for what, *_ in heard.said] == ["fp32", "int8", "int8"]
+    assert heard.losses[-1] < 0.05
+    assert outcome.best.loss < 1.5 * outcome.original.loss + 0.01
+    assert not (tmp_path / "tuned.training").exists()
+
+    record = json.loads((tmp_path / "tuned" / "training.json").read_text())
+    with open_checkpoint("reference") as checkpoint:
+        assert record["parent"]["sha256"] == checkpoint.source(checkpoint.deployable()).sha256
+    assert record["training"]["utterances"] + record["held_out"]["utterances"] == 12
+    assert record["best_step"] in [one["step"] for one in record["history"]]
+
+    with open_checkpoint(str(tmp_path / "tuned")) as tuned:
+        found = stored.load(tuned.trained)
+        assert found.method == "qat"
+        assert all(isinstance(layer, StaticLinear) for layer in found.layers.values())
+        assert {int(layer.input_zero_point) for layer in found.layers.values()} == {128}
+        assert tuned.source(outcome.model).trained_from == record["parent"]["sha256"]
+        # Stock weights are the rounded ones: what other programs load has been trained too.
+        model = tuned.deployable()
+        layer = found.layers["layers.1.attention.qkv"]
+        weight = (layer.weight.float() * layer.weight_scale).t()
+        assert torch.allclose(model.layers[1].attention.qkv.weight, weight, rtol=1e-6, atol=0)
+        stock = type(tuned.stock()).from_pretrained(tmp_path / "tuned")
+        assert torch.equal(
+            stock.state_dict()["lm_head.bias" if len(model.levels) == 1 else "level_to_lm_head.phonemes.bias"],
+            model.heads.bias[:43],
+        )
+
+
+def test_same_seed_same_bytes(make_data, tmp_path):
+    options = replace(QUICK, epochs=1, evaluations=1, scheme="int2", partial=True, group_size=32)
+    for name in ("a", "b"):
+        train("reference", make_data(count=6), tmp_path / name, options, Heard())
+    for file in ("model.safetensors", "quantization.safetensors", "training.json", "config.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    layers = stored.load(tmp_path / "a" / "quantization.safetensors").layers
+    assert len(layers) == 4 * 6
+    assert all(isinstance(layer, GroupedLinear) and layer.scheme.weight.bits == 2 for layer in layers.values())
+
+
+def test_distillation_needs_no_labels(make_data, tmp_path):
+    options = replace(QUICK, scheme="int4", distill=True, ctc=False, bf16=True, gradient_checkpointing=True)
+    heard = Heard()
+    outcome = train("reference", make_data(labels=False), tmp_path / "tuned", options, heard)
+    assert heard.said[0] == ("fp32", 0, 0.0)  # no divergence from itself
+    assert heard.said[0][2] < heard.said[-1][2] < 0.01
+    assert outcome.original.mean == 0.0
+    assert len(outcome.layers) == 32
+
+
+def test_goes_on_after_an_interruption(make_data, tmp_path, monkeypatch):
+    options = replace(QUICK, scheme="int2", epochs=4, evaluations=4)
+    whole = Heard()
+    train("reference", make_data(), tmp_path / "whole", options, whole)
+
+    class Killed(Heard):
+        def stepped(self, loss):
+            super().stepped(loss)
+            if len(self.losses) == whole.steps // 2 + 1:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train("reference", make_data(), tmp_path / "parts", options, Killed())
+    assert not (tmp_path / "parts").exists()
+    with pytest.raises(
+        TrainingError, match="is the state of a training with other options or data; leave --resume out"
+    ):
+        train("reference", make_data(), tmp_path / "parts", replace(options, seed=1), Heard(), resume=True)
+    rest = Heard()
+    train("reference", make_data(), tmp_path / "parts", options, rest, resume=True)
+    assert rest.done > 0
+    assert rest.losses == whole.losses[rest.done :]
+    files = ("model.safetensors", "quantization.safetensors", "training.json")
+    assert all((tmp_path / "whole" / f).read_bytes() == (tmp_path / "parts" / f).read_bytes() for f in files)
+
+
+def test_a_loss_that_is_no_number(make_data, tmp_path, monkeypatch):
+    steps = 0
+
+    def broken(*arguments):
+        nonlocal steps
+        steps += torch.is_grad_enabled()
+        return original(*arguments) * (float("nan") if steps > 2 else 1.0)
+
+    original = trainers.losses.ctc
+    monkeypatch.setattr(trainers.losses, "ctc", broken)
+    options = replace(QUICK, evaluations=100)
+    with pytest.raises(
+        DivergedError,
+        match=r"the loss became nan at step 3; the state of step 2 is kept in .*tuned.training; train again",
+    ):
+        train("reference", make_data(), tmp_path / "tuned", options, Heard())
+    assert (tmp_path / "tuned.training" / "best.pt").is_file()
+    assert not (tmp_path / "tuned").exists()
+
+
+def test_early_stopping(make_data, tmp_path):
+    """With so high a rate every trial is worse than the first."""
+    options = replace(QUICK, evaluations=8, patience=1, learning_rate=0.3, epochs=8)
+    heard = Heard()
+    train("reference", make_data(), tmp_path / "tuned", options, heard)
+    assert len(heard.losses) < heard.steps
+
+
+def test_refusals(make_data, tmp_path):
+    with pytest.raises(QuantizationError, match=r"groups of 100 do not divide the 192 inputs of layers\.0"):
+        train("reference", make_data(), tmp_path / "t", replace(QUICK, scheme="int4", group_size=100), Heard())
+    with pytest.raises(QuantizationError, match=r"no layer matches the excluded layers.9.\*; layers are named like"):
+        train("reference", make_data(), tmp_path / "t", replace(QUICK, exclude=("layers.9.*",)), Heard())
+    with pytest.raises(TrainingError, match=r"t.training: holds no state to resume; leave --resume out"):
+        train("reference", make_data(), tmp_path / "t", QUICK, Heard(), resume=True)
+    (tmp_path / "t").mkdir()
+    with pytest.raises(TrainingError, match="exists already; choose another place, or add --force"):
+        train("reference", make_data(), tmp_path / "t", QUICK, Heard())
+    with pytest.raises(TrainingError, match="is no trained checkpoint, so --force does not replace it"):
+        train("reference", make_data(), tmp_path / "t", QUICK, Heard(), force=True)

@@ -1,0 +1,162 @@
+"""Recordings to train on, with token ids where they are labelled, in batches of like length."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..artifacts import LevelVocabulary, sha256_of_file, tokenize
+from ..audio import FeatureSettings, duration, extract, read
+from ..bench.data import TEXT, Recording, load_data
+from ..bench.errors import DataError as LabelError
+from ..exporters.data import read_audio_set
+from .errors import TrainingError
+
+Vocabularies = Mapping[str, LevelVocabulary]
+
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A recording and the ids of its labels by level, none where labels are not used."""
+
+    audio: Path
+    seconds: float
+    ids: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded features (B, T, F) float32, lengths (B,) int64 in frames, and the clips' ids."""
+
+    features: Tensor
+    lengths: Tensor
+    ids: tuple[Mapping[str, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Utterances with a name."""
+
+    name: str
+    utterances: tuple[Utterance, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of all audio."""
+        return sum(utterance.seconds for utterance in self.utterances)
+
+    def sha256(self) -> str:
+        """Hash over audio and labels, in order."""
+        hashed = hashlib.sha256()
+        for utterance in self.utterances:
+            hashed.update(bytes.fromhex(sha256_of_file(utterance.audio)))
+            hashed.update(repr(sorted(utterance.ids.items())).encode())
+        return hashed.hexdigest()
+
+    def split(self, share: float, seed: int) -> tuple[TrainingSet, TrainingSet]:
+        """The set less a random ``share`` of it, at least one utterance, and that share. Raises TrainingError."""
+        count = max(1, round(share * len(self.utterances)))
+        if count >= len(self.utterances):
+            raise TrainingError(f"{self.name}: {len(self.utterances)} recordings are too few to hold {share:.0%} back")
+        order = np.random.default_rng(seed).permutation(len(self.utterances)).tolist()
+        held_out, kept = sorted(order[:count]), sorted(order[count:])
+        return (
+            TrainingSet(self.name, tuple(self.utterances[place] for place in kept)),
+            TrainingSet(f"{share:.0%} of {self.name}", tuple(self.utterances[place] for place in held_out)),
+        )
+
+    def groups(self, batch_seconds: float, rng: np.random.Generator | None = None) -> list[list[int]]:
+        """Places of utterances of like length, ``batch_seconds`` a batch with padding; shuffled with ``rng``."""
+        seconds = np.array([utterance.seconds for utterance in self.utterances])
+        jitter = 0.0 if rng is None else rng.uniform(0.0, 0.3, seconds.size)
+        groups: list[list[int]] = [[]]
+        for place in np.argsort(seconds + jitter, kind="stable").tolist():
+            if groups[-1] and (len(groups[-1]) + 1) * seconds[place] > batch_seconds:
+                groups.append([])
+            groups[-1].append(place)
+        return groups if rng is None else [groups[place] for place in rng.permutation(len(groups)).tolist()]
+
+    def batch(self, places: Sequence[int], settings: FeatureSettings) -> Batch:
+        """Those utterances' features, padded on the right."""
+        chosen = [self.utterances[place] for place in places]
+        clips = [torch.from_numpy(extract(read(utterance.audio), settings)) for utterance in chosen]
+        padded = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True, padding_value=settings.padding_value)
+        lengths = torch.tensor([len(clip) for clip in clips])
+        return Batch(padded, lengths, tuple(utterance.ids for utterance in chosen))
+
+    def batches(self, batch_seconds: float, settings: FeatureSettings) -> Iterator[Batch]:
+        """All of it, shortest first."""
+        for places in self.groups(batch_seconds):
+            yield self.batch(places, settings)
+
+
+def labelled(source: Path, vocabularies: Vocabularies, scratch: Path) -> TrainingSet:
+    """Recordings with labels: JSON lines, a folder of audio and texts, or a dataset. Raises TrainingError.
+
+    Every recording must be labelled in the same levels; symbols outside the vocabularies are named, all at once.
+    """
+    try:
+        data = load_data(source, scratch)
+    except LabelError as error:
+        raise TrainingError(f"{error}; without labels, train with --distill") from None
+    unknown: Counter[str] = Counter()
+    ids: list[dict[str, tuple[int, ...]]] = [{} for _ in data.recordings]
+    first = next(iter(vocabularies))
+    for level, vocabulary in vocabularies.items():
+        key = level
+        if level == first and not any(level in recording.labels for recording in data.recordings):
+            key = TEXT
+        texts = _texts(data.name, key, data.recordings)
+        for place, text in enumerate(texts):
+            tokens, strange = tokenize(text, vocabulary)
+            unknown.update(f"{symbol!r} in {level}" for symbol in strange)
+            ids[place][level] = tuple(_id(token, vocabulary) for token in tokens)
+    if unknown:
+        listed = ", ".join(f"{symbol} ({count} times)" for symbol, count in unknown.most_common())
+        raise TrainingError(f"{data.name}: labels have symbols that the checkpoint's vocabulary lacks: {listed}")
+    if not any(ids):
+        there = sorted({level for recording in data.recordings for level in recording.labels})
+        raise TrainingError(
+            f"{data.name}: is labelled in {', '.join(there)}, and in no level of the checkpoint "
+            f"({', '.join(vocabularies)}); without labels, train with --distill"
+        )
+    return TrainingSet(
+        data.name,
+        tuple(
+            Utterance(recording.audio, recording.seconds, own)
+            for recording, own in zip(data.recordings, ids, strict=True)
+        ),
+    )
+
+
+def unlabelled(source: Path) -> TrainingSet:
+    """Audio alone: JSON lines with an ``audio`` column, or a folder. Raises DataError."""
+    audio = read_audio_set(source, limit=1 << 31)
+    return TrainingSet(audio.name, tuple(Utterance(file, duration(file), {}) for file in audio.files))
+
+
+def _texts(name: str, key: str, recordings: Sequence[Recording]) -> list[str]:
+    """Every recording's label of a level; none where none has it. Raises TrainingError where only some have."""
+    lacking = [recording.name for recording in recordings if key not in recording.labels]
+    if len(lacking) == len(recordings):
+        return []
+    if lacking:
+        more = f" and {len(lacking) - _MOST_NAMED} more" if len(lacking) > _MOST_NAMED else ""
+        raise TrainingError(
+            f"{name}: no label of {key} for {', '.join(lacking[:_MOST_NAMED])}{more}; label all recordings or none"
+        )
+    return [recording.labels[key] for recording in recordings]
+
+
+def _id(symbol: str, vocabulary: LevelVocabulary) -> int:
+    delimiter = vocabulary.word_delimiter
+    return vocabulary.tokens.index(delimiter if delimiter is not None and symbol == " " else symbol)

@@ -1,0 +1,70 @@
+"""How good a model is on held-out data: its loss, and the error rate of every level."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .data import Batch
+from .losses import Logits
+
+Model = Callable[[Batch], Logits]
+Loss = Callable[[Batch, Logits], Tensor]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """``error_rates`` by level, 0 to 1: edit distance over length, greedy decoding, to labels or fp32's transcript."""
+
+    step: int
+    loss: float
+    error_rates: Mapping[str, float]
+
+    @property
+    def first(self) -> float:
+        """Of the transcript."""
+        return next(iter(self.error_rates.values()))
+
+    @property
+    def mean(self) -> float:
+        """Over levels."""
+        return sum(self.error_rates.values()) / len(self.error_rates)
+
+
+@torch.no_grad()
+def evaluate(
+    model: Model,
+    batches: Iterable[Batch],
+    loss: Loss,
+    expected: Callable[[Batch], list[dict[str, list[int]]]],
+    step: int,
+) -> Evaluation:
+    """Run ``model`` over ``batches`` and compare with ``expected``: the ids that each clip of a batch should give."""
+    from rapidfuzz.distance import Levenshtein
+
+    edits: Counter[str] = Counter()
+    lengths: Counter[str] = Counter()
+    total, clips = 0.0, 0
+    for batch in batches:
+        logits = model(batch)
+        total += float(loss(batch, logits)) * len(batch.lengths)
+        clips += len(batch.lengths)
+        for found, right in zip(transcripts(logits, batch.lengths), expected(batch), strict=True):
+            for level, ids in right.items():
+                edits[level] += Levenshtein.distance(found[level], ids)
+                lengths[level] += len(ids)
+    return Evaluation(step, total / clips, {level: edits[level] / max(lengths[level], 1) for level in lengths})
+
+
+def transcripts(logits: Logits, lengths: Tensor, blank: int = 0) -> list[dict[str, list[int]]]:
+    """Greedy ids of each clip by level."""
+    best = {level: values.argmax(-1).cpu() for level, values in logits.items()}
+    found: list[dict[str, list[int]]] = []
+    for clip, length in enumerate(lengths.tolist()):
+        kept = {level: torch.unique_consecutive(ids[clip, :length]).tolist() for level, ids in best.items()}
+        found.append({level: [index for index in ids if index != blank] for level, ids in kept.items()})
+    return found

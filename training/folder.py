@@ -1,0 +1,85 @@
+"""The trained checkpoint on disk: weights as stock transformers loads them, and the schemes beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..models import TRAINED_FILE, TRAINING_FILE, Checkpoint
+from ..models.stock import Piece, others, pieces
+from ..quantizers import GroupedLinear, StaticLinear
+from ..quantizers.stored import save
+from .errors import TrainingError
+from .trainer import Outcome
+
+_WEIGHTS = "model.safetensors"
+_CONFIG = "config.json"
+
+
+def check_output(output: Path, *, force: bool) -> None:
+    """Raise TrainingError where something stands at ``output`` that must not be replaced."""
+    if not output.exists():
+        return
+    if not force:
+        raise TrainingError(f"{output}: exists already; choose another place, or add --force to replace it")
+    if not (output / TRAINING_FILE).is_file():
+        raise TrainingError(f"{output}: is no trained checkpoint, so --force does not replace it")
+
+
+def write(checkpoint: Checkpoint, outcome: Outcome, record: Mapping[str, Any], output: Path, *, partial: bool) -> None:
+    """Write the checkpoint to ``output``, replacing what stands there; it appears whole or not at all.
+
+    Weights are float32, those of quantized layers rounded to what their schemes hold.
+    """
+    staging = output.with_name(f".{output.name}.partial-{os.getpid()}")
+    staging.mkdir(parents=True)
+    try:
+        checkpoint.copy_configuration(staging)
+        config = json.loads((staging / _CONFIG).read_text(encoding="utf-8"))
+        # Of SpecAugment, which is for training, the deployable model has no embedding left.
+        _write_json(staging / _CONFIG, config | {"dtype": "float32", "mask_time_prob": 0.0, "mask_feature_prob": 0.0})
+        tensors = others(outcome.model)
+        for piece in pieces(outcome.model):
+            tensors |= _floats(piece)
+        stored = {name: tensor.float().contiguous() for name, tensor in sorted(tensors.items())}
+        save_file(stored, staging / _WEIGHTS, metadata={"format": "pt"})
+        (staging / _WEIGHTS).chmod(0o644)  # safetensors lets only the owner read
+        layers = {name: outcome.model.get_submodule(name) for name in outcome.layers}
+        save(layers, staging / TRAINED_FILE, partial=partial)  # type: ignore[arg-type]
+        _write_json(staging / TRAINING_FILE, record)
+        if output.exists():
+            retired = output.with_name(f".{output.name}.retired-{os.getpid()}")
+            output.rename(retired)
+            shutil.rmtree(retired)
+        staging.rename(output)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _floats(piece: Piece) -> dict[str, Tensor]:
+    weight, bias = _weight_and_bias(piece.layer)
+    weight = weight[piece.rows] / piece.factor
+    if piece.convolution:
+        return {f"{piece.name}.weight": weight[..., None]}
+    return {f"{piece.name}.weight": weight, f"{piece.name}.bias": bias[piece.rows] / piece.factor}
+
+
+def _weight_and_bias(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight (out, in) and bias (out,) as floats; where there is no bias, zeros."""
+    if isinstance(layer, StaticLinear):
+        return (layer.weight.float() * layer.weight_scale).t(), layer.bias
+    assert isinstance(layer, GroupedLinear | nn.Linear)
+    weight = layer.weight.detach()
+    return weight, torch.zeros(len(weight)) if layer.bias is None else layer.bias.detach()
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,289 @@
+"""The training itself: steps, ranges that warm up and freeze, held-out trials, a state to go on from."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..audio import FeatureSettings
+from ..models import Checkpoint, DeployableCTC
+from ..quantizers import fake
+from . import losses
+from .data import Batch, TrainingSet
+from .errors import DivergedError, TrainingError
+from .evaluation import Evaluation, evaluate, transcripts
+from .losses import Logits
+from .options import TrainingOptions
+
+_WARM_UP_SHARE = 0.05
+_LARGEST_GRADIENT = 1.0
+_BETAS = (0.9, 0.98)
+
+
+class Display(Protocol):
+    """How a training shows what it is doing."""
+
+    def began(self, steps: int, done: int) -> None:
+        """How many steps there will be, and how many were done before."""
+
+    def stepped(self, loss: float) -> None:
+        """A step was done."""
+
+    def evaluated(self, evaluation: Evaluation, *, what: str) -> None:
+        """``what`` was tried on the held-out data."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The model with the least loss on held-out data, its layers as engines take them, and how it came to be."""
+
+    model: DeployableCTC
+    layers: list[str]
+    """Those that are quantized."""
+    original: Evaluation
+    """Of the fp32 model."""
+    history: list[Evaluation]
+    best: Evaluation
+
+
+class Trainer:
+    """One training of a checkpoint's model, whose state lies in ``folder``."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        training: TrainingSet,
+        held_out: TrainingSet,
+        settings: FeatureSettings,
+        options: TrainingOptions,
+        folder: Path,
+    ) -> None:
+        self._training, self._held_out, self._settings, self._options = training, held_out, settings, options
+        self._folder = folder
+        self._device = torch.device(options.device)
+        torch.manual_seed(options.seed)
+        torch.set_flush_denormal(True)
+        self.model = checkpoint.deployable().to(self._device)
+        self._weights = losses.level_weights(checkpoint.config, list(self.model.levels))
+        self._blank = int(checkpoint.config.pad_token_id)
+        self._teacher: DeployableCTC | None = copy.deepcopy(self.model)
+        self._frames = fake.Frames()
+        self.layers = fake.prepare(self.model, options.for_layers(), self._frames, learn_scales=options.learns_scales)
+        self.model.to(self._device)
+        if options.gradient_checkpointing:
+            _compute_twice(self.model)
+        groups = len(training.groups(options.batch_seconds))
+        self.steps = max(1, round(options.epochs * groups / options.accumulate))
+        self._watched = max(1, round(options.watch_share * self.steps))
+        self._step = 0
+        self._history: list[Evaluation] = []
+        self._optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=options.learning_rate, weight_decay=0.0, betas=_BETAS
+        )
+
+    def run(self, display: Display, *, resume: bool) -> Outcome:
+        """Train, or go on. Raises DivergedError once the loss is no number, and TrainingError for another's state."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if resume:
+            self._restore()
+        display.began(self.steps, self._step)
+        original = self._evaluate(self._run_teacher, step=0)
+        display.evaluated(original, what="fp32")
+        if not self._options.distill and all(utterance.ids for utterance in self._held_out.utterances):
+            self._teacher = None  # a model's worth of memory
+        every = max(1, self.steps // self._options.evaluations)
+        for batches in self._rest():
+            loss = self._take_step(batches)
+            display.stepped(loss)
+            if self._step % every and self._step != self.steps:
+                continue
+            tried = self._evaluate(self._run, self._step)
+            display.evaluated(tried, what=self._options.scheme)
+            self._history.append(tried)
+            self._save()
+            if self._tired():
+                break
+        best = self._best()
+        if best is None:
+            raise TrainingError("the training was over before anything was tried; raise --epochs")
+        self._load_model(torch.load(self._folder / "best.pt", map_location=self._device, weights_only=True))
+        _compute_once(self.model)
+        return Outcome(fake.finished(self.model), self.layers, original, self._history, best)
+
+    def _take_step(self, batches: list[Batch]) -> float:
+        self.model.train()
+        _set_rate(self._optimizer, self._options.learning_rate * rate(self._step, self.steps))
+        watched = self._step < self._watched
+        if self._step == self._watched and self._options.learns_scales:
+            fake.learn_ranges(self.model)
+        total = 0.0
+        for batch in batches:
+            if watched:
+                # A pass of its own, so that computing a layer twice for its gradient watches nothing twice.
+                with torch.no_grad(), fake.watching(self.model):
+                    self._run(batch)
+            loss = self._loss(batch, self._run(batch)) / len(batches)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        size = nn.utils.clip_grad_norm_(self.model.parameters(), _LARGEST_GRADIENT)
+        if not math.isfinite(total) or not math.isfinite(float(size)):
+            raise DivergedError(self._diverged(total))
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._step += 1
+        return total
+
+    def _run(self, batch: Batch) -> Logits:
+        self._frames.valid = self._valid(batch)
+        # What is tried is what the finished model computes: float32 apart from what is rounded.
+        bf16 = self._options.bf16 and self.model.training
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
+            found = self.model(batch.features.to(self._device), batch.lengths.to(self._device))
+        return dict(zip(self.model.levels, found, strict=True))
+
+    @torch.no_grad()
+    def _run_teacher(self, batch: Batch) -> Logits:
+        assert self._teacher is not None
+        found = self._teacher(batch.features.to(self._device), batch.lengths.to(self._device))
+        return dict(zip(self.model.levels, found, strict=True))
+
+    def _loss(self, batch: Batch, logits: Logits) -> Tensor:
+        options, total = self._options, torch.zeros((), device=self._device)
+        if options.ctc:
+            total = total + losses.ctc(logits, batch, self._blank, self._weights)
+        if options.distill:
+            teacher = self._run_teacher(batch)
+            valid = self._valid(batch)
+            total = total + losses.distillation(logits, teacher, valid, self._weights, options.temperature)
+        return total
+
+    def _valid(self, batch: Batch) -> Tensor:
+        frames = torch.arange(batch.features.shape[1])
+        return (frames[None, :] < batch.lengths[:, None]).to(self._device)
+
+    def _evaluate(self, model: Any, step: int) -> Evaluation:
+        self.model.eval()
+        batches = self._held_out.batches(self._options.batch_seconds, self._settings)
+        return evaluate(model, batches, self._loss, self._expected, step)
+
+    def _expected(self, batch: Batch) -> list[dict[str, list[int]]]:
+        if all(batch.ids):
+            return [{level: list(ids) for level, ids in one.items()} for one in batch.ids]
+        return transcripts(self._run_teacher(batch), batch.lengths, self._blank)
+
+    def _rest(self) -> Iterator[list[Batch]]:
+        """The batches of every step that is still to be done. An epoch's order depends on the seed and its number."""
+        options = self._options
+        ahead = self._step * options.accumulate
+        gathered: list[Batch] = []
+        epoch = 0
+        while self._step < self.steps:
+            groups = self._training.groups(options.batch_seconds, np.random.default_rng((options.seed, epoch)))
+            epoch += 1
+            for places in groups[min(ahead, len(groups)) :]:
+                gathered.append(self._training.batch(places, self._settings))
+                if len(gathered) == options.accumulate:
+                    yield gathered
+                    gathered = []
+                if self._step >= self.steps:
+                    return
+            ahead = max(0, ahead - len(groups))
+
+    def _best(self) -> Evaluation | None:
+        return min(self._history, key=lambda one: one.loss, default=None)
+
+    def _tired(self) -> bool:
+        patience, best = self._options.patience, self._best()
+        if patience is None or best is None:
+            return False
+        return len(self._history) - 1 - self._history.index(best) >= patience
+
+    def _save(self) -> None:
+        """The state to go on from, and the model where it is the best so far; each file whole or not at all."""
+        if self._best() is self._history[-1]:
+            _save(self.model.state_dict(), self._folder / "best.pt")
+        state = {
+            "identity": self._identity(),
+            "step": self._step,
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "history": [asdict(one) for one in self._history],
+        }
+        _save(state, self._folder / "state.pt")
+
+    def _restore(self) -> None:
+        path = self._folder / "state.pt"
+        if not path.is_file():
+            raise TrainingError(f"{self._folder}: holds no state to resume; leave --resume out")
+        try:
+            state = torch.load(path, map_location=self._device, weights_only=True)
+        except (RuntimeError, OSError, EOFError, ValueError) as error:
+            raise TrainingError(f"{path}: not a sound state ({_first_line(error)}); leave --resume out") from None
+        if state["identity"] != self._identity():
+            raise TrainingError(f"{path}: is the state of a training with other options or data; leave --resume out")
+        self._load_model(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._step = state["step"]
+        self._history = [Evaluation(**one) for one in state["history"]]
+        if self._step > self._watched and self._options.learns_scales:
+            fake.learn_ranges(self.model)
+
+    def _load_model(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state)
+
+    @functools.cache  # noqa: B019 (a trainer lives as long as its process)
+    def _identity(self) -> str:
+        return f"{self._options.identity()} {self._training.sha256()} {self._held_out.sha256()}"
+
+    def _diverged(self, loss: float) -> str:
+        kept = (
+            f"the state of step {self._history[-1].step} is kept in {self._folder}"
+            if self._history
+            else "no state was kept yet"
+        )
+        return f"the loss became {loss} at step {self._step + 1}; {kept}; train again with a lower --learning-rate"
+
+
+def rate(step: int, steps: int) -> float:
+    """Share of the peak learning rate at a step: linear warm-up, then a cosine to zero."""
+    warm_up = max(1, round(_WARM_UP_SHARE * steps))
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = value
+
+
+def _compute_twice(model: DeployableCTC) -> None:
+    """Gradient checkpointing (Chen et al. 2016, arXiv:1604.06174), one conformer layer at a time."""
+    from torch.utils.checkpoint import checkpoint
+
+    for layer in model.layers:
+        layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)
+
+
+def _compute_once(model: DeployableCTC) -> None:
+    for layer in model.layers:
+        layer.__dict__.pop("forward", None)
+
+
+def _save(content: Any, path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
