@@ -36,6 +36,9 @@ class Technique:
 FLOAT: Maker = ("onnx-fp32", None)
 """What gains are counted from."""
 
+TRAINED = ("qat", "qat-partial")
+"""Methods of checkpoints that were trained while quantized: a training makes them, not an export."""
+
 _AT_RUN_TIME, _CALIBRATED = "INT8, ranges at run time", "INT8, ranges calibrated"
 _DYNAMIC = ("INT8", _AT_RUN_TIME, "Medium", "High", "Low")
 _FOUR = ("INT4", _AT_RUN_TIME, "Low", "High", "Medium")
@@ -62,8 +65,21 @@ TECHNIQUES = (
     Technique(
         "Weight-only INT4", "Optimum (quanto)", "INT4", "float", "Low", "High", "Low", (("hf-quanto-int4", "quanto"),)
     ),
-    Technique("QAT, full", "PyTorch", "INT8", "INT8, trained", "High", "High", "Low"),
-    Technique("QAT, partial", "PyTorch", "INT8", "INT8, trained", "High", "High", "Low"),
+    *(
+        Technique(
+            f"QAT, {extent}",
+            "PyTorch (qtrain)",
+            "INT8, trained",
+            "INT8, trained",
+            "High",
+            "High",
+            "Low",
+            tuple((target, method) for target in ("onnx-int8", "openvino-int8", "torchscript-fbgemm")),
+        )
+        for extent, method in zip(("full", "partial"), TRAINED, strict=True)
+    ),
+    Technique("QAT, INT4", "PyTorch (qtrain)", *_FOUR, (("onnx-int4", "qat"), ("openvino-int4", "qat"))),
+    Technique("QAT, INT2", "PyTorch (qtrain)", "INT2", _AT_RUN_TIME, "Low", "High", "High", (("onnx-int2", "qat"),)),
     Technique("Weight-only INT4", "ONNX Runtime", *_FOUR, (("onnx-int4", "rtn"),)),
     Technique("GPTQ", "ONNX Runtime", *_FOUR, (("onnx-int4", "gptq"),)),
     Technique("GPTQ", "OpenVINO", *_FOUR, (("openvino-int4", "gptq"),)),

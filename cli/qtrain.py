@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,7 @@ def _check(given: dict[str, Any]) -> None:
     for name, (does, where) in applies.items():
         if given[name] not in (None, False) and not does:
             raise click.UsageError(f"--{name.replace('_', '-')} is for {where} alone")
-    if given["device"].partition(":")[0] not in ("cpu", "cuda"):
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", given["device"]):
         raise click.UsageError(f"--device {given['device']!r} is neither cpu nor cuda")
 
 

@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..audio import FeatureSettings
 from ..models import open_checkpoint
 from ..version import __version__
@@ -37,6 +39,7 @@ def train(
     kind; ``output`` appears whole or not at all.
     """
     folder.check_output(output, force=force)
+    _check_device(options.device)
     with (
         open_checkpoint(model, revision=revision, offline=offline) as checkpoint,
         tempfile.TemporaryDirectory(prefix="qasr-") as scratch,
@@ -65,6 +68,12 @@ def train(
         folder.write(checkpoint, outcome, record, output, partial=options.partial)
         shutil.rmtree(place)
         return outcome
+
+
+def _check_device(device: str) -> None:
+    kind, _, index = device.partition(":")
+    if kind == "cuda" and not (torch.cuda.is_available() and int(index or 0) < torch.cuda.device_count()):
+        raise TrainingError(f"{device}: this torch sees no such GPU; train with --device cpu")
 
 
 def _data(

@@ -20,7 +20,7 @@ from qasr.bench.results import (
     Settings,
     Speed,
 )
-from qasr.bench.techniques import FLOAT, TECHNIQUES, makers, row_of, technique_table
+from qasr.bench.techniques import FLOAT, TECHNIQUES, TRAINED, makers, row_of, technique_table
 from qasr.exporters import TARGETS
 
 
@@ -86,8 +86,7 @@ def test_what_was_measured_is_ticked(report):
 def test_what_is_not_there_is_named(report):
     table = lines(report)
     assert len(table) == 1 + len(TECHNIQUES)
-    assert all("missing" in line for line in table if "QAT" in line)
-    assert all("not measured" in line for line in table if "GPTQ" in line or "quanto" in line)
+    assert all("not measured" in line for line in table if any(one in line for one in ("QAT", "GPTQ", "quanto")))
     assert sum("needs --device cuda" in line for line in table) == sum(technique.gpu for technique in TECHNIQUES) == 5
     (inc,) = (line for line in table if "Neural Compressor" in line)
     assert "failed: hangs" in inc
@@ -110,10 +109,11 @@ def test_gpu_techniques_are_shown_by_gpus(report):
     assert row_of(technique, on_a_gpu).name == "packed"
 
 
-@pytest.mark.parametrize(("device", "count"), [("cpu", 24), ("cuda", 6)])
+@pytest.mark.parametrize(("device", "count"), [("cpu", 28), ("cuda", 6)])
 def test_every_maker_can_be_exported(device, count):
     found = makers(device)
     assert found[0] == FLOAT
     assert len(found) == len(set(found)) == count
     for target, method in found:
-        assert TARGETS[target].method(method) == method
+        if method not in TRAINED:
+            assert TARGETS[target].method(method) == method

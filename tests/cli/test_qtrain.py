@@ -1,0 +1,87 @@
+"""``qtrain`` on the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from qasr import reference
+from qasr.artifacts import read
+from qasr.cli.artifacts_of_techniques import collect
+
+
+def run(tool: str, *arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", f"from qasr.cli.{tool} import run; run()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture
+def data(tmp_path):
+    rows = [json.loads(line) for line in reference.CALIBRATION.read_text(encoding="utf-8").splitlines()]
+    rows = sorted(rows, key=lambda row: row["seconds"])[:6]
+    for row in rows:
+        row["audio"] = str(reference.CALIBRATION.parent / row["audio"])
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_trains_exports_and_is_ticked(data, tmp_path, exported):
+    done = run("qtrain", "--data", data, "--partial", "--evaluations", "1", "-o", tmp_path / "tuned")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("step 0, fp32: held-out loss 0.")
+    assert lines[-1].startswith(f"{tmp_path}/tuned: 24 layers in int8, step 1; held-out error rate ")
+    assert lines[-1].count("(fp32 ") == 2
+    made = tmp_path / "made"
+    made.mkdir()
+    done = run("qexport", tmp_path / "tuned", "--to", "onnx-int8", "-o", made / "qat")
+    assert done.returncode == 0, done.stderr
+    assert read(made / "qat").manifest.method == "qat-partial"
+    # Beside artifacts of the checkpoint that it began as.
+    (made / "float").symlink_to(exported("onnx-fp32").folder)
+    paths, failures = collect("reference", made, None, "cpu", build=False, console=Console(quiet=True))
+    assert [path.name for path in paths] == ["float", "qat"]
+    assert failures == []
+    again = run("qtrain", "--data", data, "-o", tmp_path / "tuned")
+    assert (again.returncode, again.stderr) == (
+        1,
+        f"qtrain: error: {tmp_path}/tuned: exists already; choose another place, or add --force to replace it\n",
+    )
+    twice = run("qtrain", tmp_path / "tuned", "--data", data, "-o", tmp_path / "more")
+    assert twice.returncode == 1
+    assert "was trained while quantized already; begin with the checkpoint it came from" in twice.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--group-size", "32"], "--group-size is for --scheme int4 and int2 alone"),
+        (["--scheme", "int4", "--round-outputs"], "--round-outputs is for --scheme int8 alone"),
+        (["--temperature", "2"], "--temperature is for --distill alone"),
+        (["--device", "tpu"], "--device 'tpu' is neither cpu nor cuda"),
+        (["--scheme", "int3"], "'int3' is not one of"),
+    ],
+)
+def test_options_that_would_do_nothing(arguments, message, data, tmp_path):
+    done = run("qtrain", "--data", data, "-o", tmp_path / "tuned", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_gpu(data, tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    done = run("qtrain", "--data", data, "-o", tmp_path / "tuned", "--device", "cuda")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "qtrain: error: cuda: this torch sees no such GPU; train with --device cpu\n",
+    )
