@@ -26,9 +26,7 @@ def collect(
         if maker in there:
             continue
         if maker[1] in TRAINED:
-            failures.append(
-                f"{_name(maker)}: needs a training; qtrain {model} -o DIR, then qexport DIR --to {maker[0]}"
-            )
+            failures.append(f"{_name(maker)}: needs a training: qtrain {model} -o DIR; qexport DIR --to {maker[0]}")
             continue
         try:
             there[maker] = _export(model, maker, folder, calibration, console)

@@ -27,6 +27,7 @@ from .options import TrainingOptions
 _WARM_UP_SHARE = 0.05
 _LARGEST_GRADIENT = 1.0
 _BETAS = (0.9, 0.98)
+_RATE_OF_SCALES = 0.1
 
 
 class Display(Protocol):
@@ -86,9 +87,7 @@ class Trainer:
         self._watched = max(1, round(options.watch_share * self.steps))
         self._step = 0
         self._history: list[Evaluation] = []
-        self._optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=options.learning_rate, weight_decay=0.0, betas=_BETAS
-        )
+        self._optimizer = torch.optim.AdamW(_groups(self.model), weight_decay=0.0, betas=_BETAS)
 
     def run(self, display: Display, *, resume: bool) -> Outcome:
         """Train, or go on. Raises DivergedError once the loss is no number, and TrainingError for another's state."""
@@ -121,7 +120,8 @@ class Trainer:
 
     def _take_step(self, batches: list[Batch]) -> float:
         self.model.train()
-        _set_rate(self._optimizer, self._options.learning_rate * rate(self._step, self.steps))
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["share"] * self._options.learning_rate * rate(self._step, self.steps)
         watched = self._step < self._watched
         if self._step == self._watched and self._options.learns_scales:
             fake.learn_ranges(self.model)
@@ -261,9 +261,12 @@ def rate(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = value
+def _groups(model: DeployableCTC) -> list[dict[str, Any]]:
+    """What is trained, and at which share of the rate: Adam's steps know no magnitude, and scales are small."""
+    scales = [value for name, value in model.named_parameters() if name.endswith("scale")]
+    known = set(map(id, scales))
+    others = [value for value in model.parameters() if id(value) not in known]
+    return [{"params": others, "share": 1.0}, {"params": scales, "share": _RATE_OF_SCALES}]
 
 
 def _compute_twice(model: DeployableCTC) -> None:

@@ -123,11 +123,11 @@ def main() -> None:
                 break
             batch = training.batch(places, settings)
             for name, take in (
-                ("qtrain", lambda: ours._take_step([batch])),
-                ("torch.ao", lambda: theirs.take(batch, loss)),
+                ("qtrain", lambda batch: ours._take_step([batch])),
+                ("torch.ao", lambda batch: theirs.take(batch, loss)),
             ):
                 started = time.perf_counter()
-                take()
+                take(batch)
                 times[name].append(time.perf_counter() - started)
             done += 1
         epoch += 1
