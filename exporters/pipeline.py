@@ -110,7 +110,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         _prepare(deployable, goal, method, quantization, calibration)
         with progress.step("Running the torch model of the artifact"):
             expected = verify.run_torch(deployable, probe)
-        rounds_inputs = _rounds_inputs(deployable)
+        rounds_inputs, input_groups = _rounds_inputs(deployable), _input_groups(deployable)
         with progress.step(f"Writing {goal.name}"):
             checkpoint.copy_metadata(staging.folder)
             precision = exporter.write(deployable, goal, staging.folder)
@@ -130,7 +130,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 limits=_limits(deployable, shapes),
                 calibration=_record(calibration, deployable.notes.pop("observer", _observer(options))),
                 options=_chosen(quantization, deployable) if method else {},
-                execution={**goal.execution, **_input_groups(quantization)},
+                execution={**goal.execution, **input_groups},
                 toolchain=_toolchain(goal),
             )
         )
@@ -225,9 +225,11 @@ def _chosen(options: Options, model: DeployableCTC) -> dict[str, Any]:
     return {"exclude": list(options.exclude), "weights": str(options.scheme), **model.notes}
 
 
-def _input_groups(options: Options) -> dict[str, str]:
+def _input_groups(model: DeployableCTC) -> dict[str, str]:
     """How the engine has to be set up where it rounds inputs group by group."""
-    return {"input_group_size": str(options.scheme.group_size)} if options.activation == "grouped" else {}
+    schemes = [layer.scheme for layer in model.modules() if isinstance(layer, Quantized)]
+    sizes = {scheme.weight.group_size for scheme in schemes if scheme.activation.mode == "grouped"}
+    return {"input_group_size": str(sizes.pop())} if sizes else {}
 
 
 def _execution_noise(goal: Target, model: DeployableCTC, probe: verify.Probe, original: verify.Logits) -> list[float]:

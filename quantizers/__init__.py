@@ -9,6 +9,7 @@ from .budget import within_budget
 from .dynamic import dynamic
 from .gptq import gptq
 from .grouped import GroupedLinear
+from .hqq import hqq
 from .inc import inc
 from .inputs import round_inputs
 from .linear import DynamicLinear, Fp8Linear, Quantized, StaticLinear, WeightOnlyLinear
@@ -26,6 +27,7 @@ TECHNIQUES: dict[str, Technique] = {
     "smoothquant": smoothquant,
     "rtn": rtn,
     "mse": mse,
+    "hqq": hqq,
     "gptq": gptq,
     "awq": awq,
     "nf4": nf4,

@@ -87,6 +87,21 @@ def test_gptq_loses_half_of_what_rounding_loses(exported):
     assert errors[0] < 0.6 * errors[1]
 
 
+def test_float_zero_points(exported):
+    """ONNX Runtime multiplies them in float, so nothing is rounded at run time; scales lie in the file as float16."""
+    manifest = exported("onnx-int2", "hqq").manifest
+    assert manifest.precision.kernels["MatMulNBits"] == manifest.precision.integer_kernels == LAYERS
+    assert manifest.parity.relative_error < 1e-5
+    assert "input_group_size" not in manifest.execution
+    assert manifest.options["zero_points"] == "float16"
+    assert manifest.precision.weight_bytes["float16"] == 2 * 2 * WEIGHTS // 64
+    assert manifest.fidelity.relative_error < 0.9 * exported("onnx-int2", "rtn").manifest.fidelity.relative_error
+
+
+def test_scales_are_stored_as_float16(exported):
+    assert exported("onnx-int4").manifest.precision.weight_bytes["float16"] == 2 * WEIGHTS // 64
+
+
 def test_budget_and_groups_are_recorded(tmp_path):
     options = ExportOptions(method="mse", quantization=Options(bits_budget=2.5, group_size=32, symmetric=True))
     manifest = export("reference", "onnx-int2", tmp_path / "out", options).manifest
