@@ -213,7 +213,7 @@ def test_what_is_stored(exported):
         assert file.metadata() == {"format": "pt"}
     manifest = artifact.manifest
     assert manifest.parity.relative_error < 1e-5
-    assert manifest.precision.kernels == {"compressed-tensors Linear": 32, "float Linear": 12}
+    assert manifest.precision.kernels == {"WideningLinear": 32, "float Linear": 12}
     assert manifest.precision.quantized_layers == manifest.precision.integer_kernels == 32
     assert sum(entry.bytes for entry in manifest.files.values()) < 3.0e6
 
