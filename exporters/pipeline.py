@@ -18,7 +18,7 @@ from .. import reference
 from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision, Staging, create
 from ..audio import SAMPLE_RATE, FeatureSettings
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
-from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, quantize
+from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, check, quantize
 from ..version import __version__, version_of
 from . import targets, verify
 from .build import BuildOptions, Compiled, Shapes
@@ -89,6 +89,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
     goal = targets.find(target)
     method = goal.method(options.method)
     exporter = goal.exporter()
+    quantization = for_target(goal, options.quantization)
     hindrance = goal.cannot_compile(options.build)
     if hindrance is not None:
         raise ExportError(f"{goal.name}: {hindrance}")
@@ -102,11 +103,12 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         probe = _probe(settings, options)
         with progress.step("Loading the checkpoint"):
             deployable = checkpoint.deployable()
+        if method is not None:
+            check(method, deployable, quantization, calibration)
         source = checkpoint.source(deployable)
         with progress.step("Running the fp32 model"):
             original = verify.run_torch(deployable, probe)
             noises = _execution_noise(goal, deployable, probe, original)
-        quantization = for_target(goal, options.quantization)
         _prepare(deployable, goal, method, quantization, calibration)
         with progress.step("Running the torch model of the artifact"):
             expected = verify.run_torch(deployable, probe)
@@ -184,9 +186,18 @@ def _prepare(
 
 
 def for_target(goal: Target, options: Options) -> Options:
-    """``options`` with what the target fixes, and its defaults for what the user has not said."""
-    symmetric, group_size = goal.symmetric or options.symmetric, options.group_size or goal.group_size
-    scheme = WeightScheme(goal.bits, symmetric, group_size, goal.two_level, goal.values)
+    """``options`` with what the target fixes, and its defaults for what the user has not said.
+
+    Raises ExportError for zero points where the target cannot hold them.
+    """
+    if goal.symmetric and options.symmetric is False:
+        able = (other for other in targets.TARGETS.values() if other.bits == goal.bits and not other.symmetric)
+        raise ExportError(
+            f"{goal.name} cannot hold zero points; leave --asymmetric out, or use "
+            f"{' or '.join(other.name for other in able)}"
+        )
+    symmetric = goal.symmetric if options.symmetric is None else options.symmetric
+    scheme = WeightScheme(goal.bits, symmetric, options.group_size or goal.group_size, goal.two_level, goal.values)
     exclude = (*options.exclude, *goal.exclude)
     return dataclasses.replace(
         options,

@@ -33,7 +33,7 @@ class NBitsLinear(nn.Module):
 
 
 def take_packed_weights(model: nn.Module, dtype: torch.dtype) -> int:
-    """Let pack-quantized layers multiply by ``nbits_matmul``; the rest of the model becomes ``dtype``. How many it were."""
+    """Let pack-quantized layers multiply by ``nbits_matmul``; the rest becomes ``dtype``. Returns how many."""
 
     def make(packed: Tensor, scale: Tensor, bias: Tensor | None, *, bits: int) -> NBitsLinear:
         return NBitsLinear(packed, scale, None, bias, bits=bits)

@@ -6,6 +6,7 @@ from ..models import DeployableCTC
 from .awq import awq
 from .bnb import llm_int8, nf4
 from .budget import within_budget
+from .checks import check
 from .dynamic import dynamic
 from .gptq import gptq
 from .grouped import GroupedLinear
@@ -70,5 +71,6 @@ __all__ = [
     "Technique",
     "WeightOnlyLinear",
     "WeightScheme",
+    "check",
     "quantize",
 ]

@@ -34,14 +34,19 @@ def hqq(model: DeployableCTC, options: Options, calibration: CalibrationSet | No
     """
     linears = quantizable(model, options.exclude)
     check_groups(linears, options.scheme)
-    if options.scheme.symmetric or options.scheme.group_size is None:
-        raise QuantizationError("hqq chooses zero points, which symmetric schemes do not have; use --method mse")
+    check_zero_points(options)
     model.notes["zero_points"] = "float16"
     for name, linear in linears:
         scheme = replace_fields(options.weight(name), float_zero_points=True)
         codes, scale, zero_point = hqq_codes(linear.weight.detach(), scheme)
         replace(model, name, GroupedLinear(codes, scale, zero_point, linear.bias, scheme))
     return model
+
+
+def check_zero_points(options: Options) -> None:
+    """Raise QuantizationError for a scheme that has none."""
+    if options.scheme.symmetric or options.scheme.group_size is None:
+        raise QuantizationError("hqq chooses zero points, which symmetric schemes do not have; use --method mse")
 
 
 def hqq_codes(weight: Tensor, scheme: WeightScheme) -> tuple[Tensor, Tensor, Tensor]:

@@ -38,8 +38,8 @@ class TransformersEngine:
     """A model that ``from_pretrained`` made of the artifact's folder.
 
     It computes in float32. Layers of compressed-tensors keep their weights packed on a CPU, and with ``precision`` bf16
-    multiply in that type there; on an NVIDIA GPU, with fp16 or bf16, all computes in that type, and they multiply by our
-    kernel.
+    multiply in that type there; on an NVIDIA GPU, with fp16 or bf16, the whole model computes in that type, and they
+    multiply by our kernel.
     """
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:

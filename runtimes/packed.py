@@ -1,8 +1,9 @@
 """Linear layers whose weights of few bits stay packed in memory on a CPU, and are widened for each product.
 
-torch has a kernel for such weights, ``_weight_int4pack_mm_for_cpu``. With the 500 rows of a 10 s clip it takes 1.6 times
-as long as the product of float32 weights where it computes in bfloat16, and 90 times where in float32; widening and
-then multiplying takes 1.1 times in float32, a third in bfloat16 on CPUs that multiply that. (One layer of 4096 × 1024.)
+torch has a kernel for such weights, ``_weight_int4pack_mm_for_cpu``. With the 500 rows of a 10 s clip (one layer of
+4096 × 1024) it takes 1.6 times as long as the product of float32 weights where it computes in bfloat16, and 90 times
+where in float32. Widening, then multiplying takes 1.1 times as long in float32, and a third in bfloat16 on CPUs that
+multiply that.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _WORDS = {4: torch.int32, 8: torch.int64, 16: torch.complex128}
 class WideningLinear(nn.Module):
     """x · Wᵀ + bias with weight[o, i] = (code[o, i] − 2^(bits − 1)) · scale[o, i // group].
 
-    ``packed`` (out, in · bits / 8) uint8, lowest bits first; ``scale`` (out, groups) in the type in which is multiplied,
-    float32 or bfloat16; ``bias`` (out,) float32 or None.
+    ``packed`` (out, in · bits / 8) uint8, lowest bits first; ``scale`` (out, groups) in the type of products, float32
+    or bfloat16; ``bias`` (out,) float32 or None.
     """
 
     packed: Tensor

@@ -9,6 +9,7 @@ import openvino as ov
 import pytest
 
 from qasr import load, reference
+from qasr.exporters import ExportError
 from qasr.exporters import openvino_rewrites as rewrites
 from qasr.exporters.pipeline import ExportOptions, export
 from qasr.quantizers import Options, QuantizationError
@@ -111,9 +112,21 @@ def test_budget_and_groups_are_recorded(tmp_path):
     assert manifest.precision.quantized_layers == LAYERS
 
 
-def test_groups_that_do_not_divide_leave_nothing(tmp_path):
+def test_groups_that_do_not_divide_leave_nothing(tmp_path, monkeypatch):
+    """And cost nothing: the model is not even run."""
+    monkeypatch.setattr("qasr.exporters.pipeline.verify.run_torch", lambda *_: pytest.fail("the model was run"))
     with pytest.raises(QuantizationError, match="groups of 128 do not divide"):
         export("reference", "onnx-int4", tmp_path / "out", ExportOptions(quantization=Options(group_size=128)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["hf-gptq", "hf-awq", "openvino-w4a8"])
+def test_zero_points_that_cannot_be_held(tmp_path, target):
+    with pytest.raises(
+        ExportError,
+        match=rf"{target} cannot hold zero points; leave --asymmetric out, or use onnx-int4 or openvino-int4",
+    ):
+        export("reference", target, tmp_path / "out", ExportOptions(quantization=Options(symmetric=False)))
     assert list(tmp_path.iterdir()) == []
 
 
