@@ -168,6 +168,8 @@ def _dtype(options: EngineOptions, method: str) -> torch.dtype:
     if options.precision not in _HALVES or method != "compressed-tensors":
         raise OptionError(f"{method} is computed in float32 here, so it takes no precision {options.precision!r}")
     if options.device == "cpu" and options.precision == "bf16":
+        if not packed.multiplies_bf16():
+            raise OptionError("this CPU does not multiply bf16; leave --precision out")
         return torch.bfloat16
     if not _installed("triton"):
         raise OptionError(f"precision {options.precision!r} needs triton; type: pip install 'qasr[kernels]'")

@@ -54,6 +54,11 @@ class WideningLinear(nn.Module):
         return product if self.bias is None else product + self.bias
 
 
+def multiplies_bf16() -> bool:
+    """Whether this CPU has instructions for it, as oneDNN sees it."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def keep_packed(model: nn.Module, dtype: torch.dtype) -> int:
     """Make the pack-quantized layers of ``model`` WideningLinears that multiply in ``dtype``, and return how many."""
 

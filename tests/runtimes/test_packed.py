@@ -8,7 +8,7 @@ import torch
 
 from qasr.artifacts import read
 from qasr.gpu.layout import dequantize, pack
-from qasr.runtimes import EngineOptions, load_engine
+from qasr.runtimes import EngineOptions, OptionError, load_engine
 from qasr.runtimes.packed import WideningLinear
 
 
@@ -52,6 +52,13 @@ def test_nothing_is_kept_wide():
     _, widening = layer(4)
     widening(torch.zeros(1, 128))
     assert sum(buffer.nbytes for buffer in widening.buffers()) == 24 * 64 + 4 * (24 * 4 + 24) + 256 * 8
+
+
+def test_a_cpu_without_bf16(exported, monkeypatch):
+    pytest.importorskip("compressed_tensors", reason="compressed-tensors is not installed: pip install 'qasr[lowbit]'")
+    monkeypatch.setattr("qasr.runtimes.packed.multiplies_bf16", lambda: False)
+    with pytest.raises(OptionError, match="this CPU does not multiply bf16; leave --precision out"):
+        load_engine(read(exported("hf-gptq").folder), EngineOptions(precision="bf16"))
 
 
 def test_a_checkpoint_stays_packed_on_a_cpu(exported):
