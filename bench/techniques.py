@@ -81,6 +81,7 @@ TECHNIQUES = (
     Technique("QAT, INT4", "PyTorch (qtrain)", *_FOUR, (("onnx-int4", "qat"), ("openvino-int4", "qat"))),
     Technique("QAT, INT2", "PyTorch (qtrain)", "INT2", _AT_RUN_TIME, "Low", "High", "High", (("onnx-int2", "qat"),)),
     Technique("Weight-only INT4", "ONNX Runtime", *_FOUR, (("onnx-int4", "rtn"),)),
+    Technique("HQQ", "ONNX Runtime", "INT4", "float", "Low", "High", "Medium", (("onnx-int4", "hqq"),)),
     Technique("GPTQ", "ONNX Runtime", *_FOUR, (("onnx-int4", "gptq"),)),
     Technique("GPTQ", "OpenVINO", *_FOUR, (("openvino-int4", "gptq"),)),
     Technique("GPTQ", "transformers", "INT4", "float", "Low", "High", "Medium", (("hf-gptq", "gptq"),)),
@@ -88,7 +89,7 @@ TECHNIQUES = (
     Technique("AWQ", "transformers", "INT4", "float", "Low", "High", "Medium", (("hf-awq", "awq"),)),
     Technique("W4A8", "OpenVINO", "INT4", _CALIBRATED, "High", "High", "Medium", (("openvino-w4a8", "gptq"),)),
     Technique("INT2", "ONNX Runtime", "INT2", _AT_RUN_TIME, "Low", "High", "High", (("onnx-int2", "gptq"),)),
-    Technique("INT2", "Optimum (quanto)", "INT2", "float", "Low", "High", "Low", (("hf-quanto-int2", "quanto"),)),
+    Technique("INT2", "Optimum (quanto)", "INT2", "float", "Low", "High", "High", (("hf-quanto-int2", "quanto"),)),
     Technique("Half precision", "OpenVINO", "FP16", "BF16", "Medium", "Medium", "Low", (("openvino-bf16", None),)),
     Technique("Mixed precision", "sensitivity", "FP16, INT8", "FP16, INT8", "Medium", "Medium", "Low"),
     Technique(

@@ -57,7 +57,7 @@ STDIN = "-"
 @click.option(
     "--precision",
     metavar="|".join(PRECISIONS),
-    help="Compute float operators in it, where the engine can (OpenVINO, TensorRT).  [default: as exported]",
+    help="Compute float operators in it, where the engine can (OpenVINO, hf-gptq, hf-awq).  [default: as exported]",
 )
 @click.option("--batch-seconds", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True)
 @click.option(

@@ -27,7 +27,11 @@ _OPTIONS = (
         type=click.Choice(["16", "32", "64", "128", "256"]),
         help="Inputs that share a scale, for weights of 4 and 2 bits.  [default: 64]",
     ),
-    click.option("--symmetric", is_flag=True, help="No zero points, for weights of 4 and 2 bits: smaller, less exact."),
+    click.option(
+        "--symmetric/--asymmetric",
+        default=None,
+        help="Without or with zero points, for weights of 4 and 2 bits.  [default: with, where the target has them]",
+    ),
     click.option(
         "--bits-budget",
         type=click.FloatRange(2, 4),
@@ -65,6 +69,8 @@ def check(target: Target, technique: str | None, given: dict[str, Any]) -> None:
         "no_activation_order": (technique == "gptq", "--method gptq"),
         "journal": (technique == "gptq", "--method gptq"),
     }
+    if given["symmetric"] is False and not few_bits:
+        raise click.UsageError("--asymmetric is for targets of 4 and 2 bits, other than quanto's, alone")
     for name, (does, where) in applies.items():
         if given[name] not in (None, False) and not does:
             raise click.UsageError(f"--{name.replace('_', '-')} is for {where} alone")

@@ -58,6 +58,10 @@ def quantization_map(model: DeployableCTC) -> dict[str, dict[str, str]]:
 
 
 def _compressed_tensors(layer: Any, rows: slice, factor: float) -> dict[str, Tensor]:
+    if not layer.scheme.weight.symmetric:
+        raise ExportError(
+            f"compressed-tensors does not load zero points again, so it cannot hold {layer.scheme.weight}"
+        )
     codes = layer.codes[rows]
     return {
         "weight_packed": pack(codes, layer.scheme.weight.bits).view(torch.int32),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 import torch
 from torch import nn
@@ -69,6 +70,7 @@ def trace(model: DeployableCTC) -> ir.Model:
     program = _export(_with_exported_linears(model))
     graph: ir.Model = program.model
     _narrow_index(graph)
+    _halve_scales(graph)
     _strip(graph)
     return graph
 
@@ -145,6 +147,24 @@ def _narrow_index(model: ir.Model) -> None:
         model.graph.insert_before(expand, cast)
         expand.replace_input_with(0, narrow)
         indices.type = narrow.type
+
+
+def _halve_scales(model: ir.Model) -> None:
+    """Store scales and float zero points of MatMulNBits as float16, whose values they are; the engine widens them.
+
+    The operator takes them in the type of its input only, and the exporter would fold the widening into the file.
+    """
+    inputs = [value for node in model.graph if node.op_type == "MatMulNBits" for value in node.inputs[2:4]]
+    for wide in dict.fromkeys(value for value in inputs if value is not None and value.dtype == ir.DataType.FLOAT):
+        assert wide.const_value is not None and wide.name is not None
+        half = ir.Value(name=f"{wide.name}_half", shape=wide.shape, type=ir.TensorType(ir.DataType.FLOAT16))
+        half.const_value = ir.tensor(wide.const_value.numpy().astype(np.float16), name=half.name)
+        model.graph.register_initializer(half)
+        cast = ir.node("Cast", [half], {"to": ir.DataType.FLOAT})
+        cast.outputs[0].name = f"{wide.name}_wide"
+        model.graph.insert_before(model.graph[0], cast)
+        ir.convenience.replace_all_uses_with(wide, cast.outputs[0])
+        del model.graph.initializers[wide.name]
 
 
 def _strip(model: ir.Model) -> None:

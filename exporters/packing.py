@@ -13,7 +13,7 @@ class PackedLinear(nn.Module):
     """A GroupedLinear as MatMulNBits takes it.
 
     ``packed`` (out, groups, group · bits / 8) uint8, ``scale`` (out · groups,) float16, ``zero_point`` (out · ⌈groups ·
-    bits / 8⌉,) uint8, or empty where the scheme is symmetric, ``bias`` (out,) float32.
+    bits / 8⌉,) uint8, or (out · groups,) float16, or empty where the scheme is symmetric, ``bias`` (out,) float32.
     """
 
     packed: Tensor
@@ -27,7 +27,10 @@ class PackedLinear(nn.Module):
         out, groups = layer.scale.shape
         self.bits, self.group_size, self.inputs = scheme.bits, scheme.group_size or 0, layer.codes.shape[1]
         self.rounded_input = layer.scheme.activation.mode == "grouped"
-        zero_point = torch.empty(0, dtype=torch.uint8) if scheme.symmetric else pack(layer.zero_point, scheme.bits)
+        if scheme.float_zero_points:
+            zero_point = layer.zero_point.half()
+        else:
+            zero_point = torch.empty(0, dtype=torch.uint8) if scheme.symmetric else pack(layer.zero_point, scheme.bits)
         self.register_buffer("packed", pack(layer.codes.view(out, groups, -1), scheme.bits))
         self.register_buffer("scale", layer.scale.half().flatten())
         self.register_buffer("zero_point", zero_point.flatten())
@@ -37,6 +40,8 @@ class PackedLinear(nn.Module):
         """``input`` (…, in) float32: (…, out) float32, in a traced graph only."""
         # The middle of the codes is what the operator takes where it gets no zero points.
         zero_point = [self.zero_point] if self.zero_point.numel() else []
+        if self.zero_point.dtype == torch.float16:
+            zero_point = [self.zero_point.float()]
         product = torch.onnx.ops.symbolic(
             "com.microsoft::MatMulNBits",
             [input, self.packed, self.scale.float(), *zero_point],

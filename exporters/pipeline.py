@@ -18,7 +18,7 @@ from .. import reference
 from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision, Staging, create
 from ..audio import SAMPLE_RATE, FeatureSettings
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
-from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, quantize
+from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, check, quantize
 from ..quantizers.stored import Stored
 from ..version import __version__, version_of
 from . import targets, trained, verify
@@ -90,6 +90,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
     goal = targets.find(target)
     method = goal.method(options.method)
     exporter = goal.exporter()
+    quantization = for_target(goal, options.quantization)
     hindrance = goal.cannot_compile(options.build)
     if hindrance is not None:
         raise ExportError(f"{goal.name}: {hindrance}")
@@ -106,17 +107,18 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         probe = _probe(settings, options)
         with progress.step("Loading the checkpoint"):
             deployable = checkpoint.deployable()
+        if stored is not None:
+            quantization = trained.options_of(stored, deployable, quantization)
+        elif method is not None:
+            check(method, deployable, quantization, calibration)
         source = checkpoint.source(deployable)
         with progress.step("Running the fp32 model"):
             original = verify.run_torch(deployable, probe)
             noises = _execution_noise(goal, deployable, probe, original)
-        quantization = for_target(goal, options.quantization)
-        if stored is not None:
-            quantization = trained.options_of(stored, deployable, quantization)
         _prepare(deployable, goal, method, quantization, calibration, stored)
         with progress.step("Running the torch model of the artifact"):
             expected = verify.run_torch(deployable, probe)
-        rounds_inputs = _rounds_inputs(deployable)
+        rounds_inputs, input_groups = _rounds_inputs(deployable), _input_groups(deployable)
         with progress.step(f"Writing {goal.name}"):
             checkpoint.copy_metadata(staging.folder)
             precision = exporter.write(deployable, goal, staging.folder)
@@ -136,7 +138,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 limits=_limits(deployable, shapes),
                 calibration=_record(calibration, deployable.notes.pop("observer", _observer(options))),
                 options=_chosen(quantization, deployable) if method else {},
-                execution={**goal.execution, **_input_groups(quantization)},
+                execution={**goal.execution, **input_groups},
                 toolchain=_toolchain(goal),
             )
         )
@@ -197,9 +199,18 @@ def _prepare(
 
 
 def for_target(goal: Target, options: Options) -> Options:
-    """``options`` with what the target fixes, and its defaults for what the user has not said."""
-    symmetric, group_size = goal.symmetric or options.symmetric, options.group_size or goal.group_size
-    scheme = WeightScheme(goal.bits, symmetric, group_size, goal.two_level, goal.values)
+    """``options`` with what the target fixes, and its defaults for what the user has not said.
+
+    Raises ExportError for zero points where the target cannot hold them.
+    """
+    if goal.symmetric and options.symmetric is False:
+        able = (other for other in targets.TARGETS.values() if other.bits == goal.bits and not other.symmetric)
+        raise ExportError(
+            f"{goal.name} cannot hold zero points; leave --asymmetric out, or use "
+            f"{' or '.join(other.name for other in able)}"
+        )
+    symmetric = goal.symmetric if options.symmetric is None else options.symmetric
+    scheme = WeightScheme(goal.bits, symmetric, options.group_size or goal.group_size, goal.two_level, goal.values)
     exclude = (*options.exclude, *goal.exclude)
     return dataclasses.replace(
         options,
@@ -238,9 +249,11 @@ def _chosen(options: Options, model: DeployableCTC) -> dict[str, Any]:
     return {"exclude": list(options.exclude), "weights": str(options.scheme), **model.notes}
 
 
-def _input_groups(options: Options) -> dict[str, str]:
+def _input_groups(model: DeployableCTC) -> dict[str, str]:
     """How the engine has to be set up where it rounds inputs group by group."""
-    return {"input_group_size": str(options.scheme.group_size)} if options.activation == "grouped" else {}
+    schemes = [layer.scheme for layer in model.modules() if isinstance(layer, Quantized)]
+    sizes = {scheme.weight.group_size for scheme in schemes if scheme.activation.mode == "grouped"}
+    return {"input_group_size": str(sizes.pop())} if sizes else {}
 
 
 def _execution_noise(goal: Target, model: DeployableCTC, probe: verify.Probe, original: verify.Logits) -> list[float]:

@@ -52,7 +52,8 @@ TARGETS: dict[str, Target] = {
                 "onnx",
                 _ONNX,
                 "export",
-                methods=_FEW_BITS,
+                # MatMulNBits alone takes zero points between the codes.
+                methods=(*_FEW_BITS, "hqq"),
                 bits=bits,
                 group_size=64,
                 symmetric=False,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from .nbits_matmul import nbits_matmul
+from .pack_quantized import replace_packed
 
 
 class NBitsLinear(nn.Module):
@@ -34,19 +33,11 @@ class NBitsLinear(nn.Module):
 
 
 def take_packed_weights(model: nn.Module, dtype: torch.dtype) -> int:
-    """Replace the layers of a model that transformers loaded from a pack-quantized checkpoint, before they unpack.
+    """Let pack-quantized layers multiply by ``nbits_matmul``; the rest becomes ``dtype``. Returns how many."""
 
-    The rest of the model becomes ``dtype``. Returns how many layers were replaced. Symmetric schemes of 4 or 2 bits.
-    """
-    layers: list[tuple[str, Any]] = [
-        (name, module) for name, module in model.named_modules() if hasattr(module, "weight_packed")
-    ]
-    for name, layer in layers:
-        bits = layer.quantization_scheme.weights.num_bits
-        packed = layer.weight_packed.data.view(torch.uint8)
-        bias = None if layer.bias is None else layer.bias.data
-        replacement = NBitsLinear(packed, layer.weight_scale.data, None, bias, bits=bits)
-        parent, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, replacement)
+    def make(packed: Tensor, scale: Tensor, bias: Tensor | None, *, bits: int) -> NBitsLinear:
+        return NBitsLinear(packed, scale, None, bias, bits=bits)
+
+    replaced = replace_packed(model, make)
     model.to(dtype)
-    return len(layers)
+    return replaced

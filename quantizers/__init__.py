@@ -6,9 +6,11 @@ from ..models import DeployableCTC
 from .awq import awq
 from .bnb import llm_int8, nf4
 from .budget import within_budget
+from .checks import check
 from .dynamic import dynamic
 from .gptq import gptq
 from .grouped import GroupedLinear
+from .hqq import hqq
 from .inc import inc
 from .inputs import round_inputs
 from .linear import DynamicLinear, Fp8Linear, Quantized, StaticLinear, WeightOnlyLinear
@@ -26,6 +28,7 @@ TECHNIQUES: dict[str, Technique] = {
     "smoothquant": smoothquant,
     "rtn": rtn,
     "mse": mse,
+    "hqq": hqq,
     "gptq": gptq,
     "awq": awq,
     "nf4": nf4,
@@ -68,6 +71,7 @@ __all__ = [
     "Technique",
     "WeightOnlyLinear",
     "WeightScheme",
+    "check",
     "quantize",
     "round_inputs",
 ]

@@ -6,6 +6,7 @@ arXiv:2208.07339 (LLM.int8). Neither needs data.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -94,10 +95,15 @@ class LlmInt8Linear(nn.Module):
 def nf4(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
     """Replace every chosen Linear by an Nf4Linear. QuantizationError where groups of 64 do not divide its inputs."""
     linears = quantizable(model, options.exclude)
-    check_groups(linears, NF4)
+    check_nf4(linears)
     for name, linear in linears:
         replace(model, name, Nf4Linear(linear))
     return model
+
+
+def check_nf4(linears: Iterable[tuple[str, nn.Linear]]) -> None:
+    """Raise QuantizationError for a layer whose inputs groups of 64 do not divide."""
+    check_groups(linears, NF4, fixed=True)
 
 
 def llm_int8(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:

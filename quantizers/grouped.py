@@ -13,9 +13,9 @@ class GroupedLinear(nn.Module):
     """weight[o, i] = (codes[o, i] − zero_point[o, i // group]) · scale[o, i // group].
 
     ``codes`` (out, in) uint8 in [0, 2^bits), ``scale`` (out, in / group) float32 with values that fp16 holds,
-    ``zero_point`` (out, in / group) uint8 codes (2^(bits − 1) everywhere where the scheme is symmetric), ``bias``
-    (out,) float32. Where the scheme's activation is ``grouped``, the input is rounded to int8, symmetrically, group by
-    group of every frame.
+    ``zero_point`` (out, in / group) uint8 codes (2^(bits − 1) everywhere where the scheme is symmetric), or float32
+    values that fp16 holds where the scheme says so, ``bias`` (out,) float32. Where the scheme's activation is
+    ``grouped``, the input is rounded to int8, symmetrically, group by group of every frame.
     """
 
     codes: Tensor

@@ -16,12 +16,13 @@ from .technique import CalibrationSet, Options, QuantizationError, replace
 def round_inputs(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
     """Round the inputs of every GroupedLinear as ``options.activation`` says.
 
-    ``grouped`` needs no data. ``static`` makes StaticLinears of two-level schemes: 8-bit integers per output channel
+    ``grouped`` needs no data, and leaves layers alone whose zero points are floats: no engine multiplies those as
+    integers. ``static`` makes StaticLinears of two-level schemes: 8-bit integers per output channel
     that are 4-bit ones times whole numbers.
     """
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, GroupedLinear)]
     if options.activation == "grouped":
-        for _, layer in layers:
+        for layer in (layer for _, layer in layers if not layer.scheme.weight.float_zero_points):
             layer.scheme = Scheme(layer.scheme.weight, ActivationScheme("grouped"))
     elif options.activation == "static" and layers:
         if calibration is None:

@@ -20,6 +20,8 @@ class WeightScheme:
     two_level: bool = False
     values: Literal["int", "nf4", "e4m3"] = "int"
     """What a code stands for: an integer, one of the 16 values of NF4, or a float of 8 bits, 4 of them exponent."""
+    float_zero_points: bool = False
+    """Zero points may lie between the codes."""
 
     def __str__(self) -> str:
         text = self.values if self.values != "int" else f"int{self.bits}" if self.symmetric else f"uint{self.bits}"

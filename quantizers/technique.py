@@ -44,8 +44,8 @@ class Options:
     """How techniques that choose weights represent them. An export takes it from its target, with the next two."""
     group_size: int | None = None
     """Inputs that share a scale, where not so many as the target has by default."""
-    symmetric: bool = False
-    """No zero points, where the target could have some."""
+    symmetric: bool | None = None
+    """Whether there are no zero points; None: as the target is, which has some where it can hold them."""
     activation: Literal["none", "grouped", "static"] = "none"
     """What those techniques leave of the layers' inputs: floats, or int8 a group, or uint8 by calibration."""
     bits_budget: float | None = None
@@ -112,12 +112,16 @@ def replace(model: nn.Module, name: str, module: nn.Module) -> None:
     setattr(model.get_submodule(parent), leaf, module)
 
 
-def check_groups(linears: Iterable[tuple[str, nn.Linear]], scheme: WeightScheme) -> None:
-    """Raise QuantizationError for a layer whose inputs the groups do not divide."""
+def check_groups(linears: Iterable[tuple[str, nn.Linear]], scheme: WeightScheme, *, fixed: bool = False) -> None:
+    """Raise QuantizationError for a layer whose inputs the groups do not divide; ``fixed``: there are no others."""
     for name, linear in linears:
         if scheme.group_size is not None and linear.in_features % scheme.group_size:
             fitting = [size for size in (16, 32, 64, 128, 256) if linear.in_features % size == 0]
-            instead = f"; --group-size {fitting[-1]} does" if fitting else f"; leave it out with --exclude '{name}'"
+            instead = (
+                f"; --group-size {fitting[-1]} does"
+                if fitting and not fixed
+                else f"; leave it out with --exclude '{name}'"
+            )
             raise QuantizationError(
                 f"groups of {scheme.group_size} do not divide the {linear.in_features} inputs of {name}{instead}"
             )

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..artifacts import Artifact
-from . import quanto
+from . import packed, quanto
 from .engine import EngineOptions, Floats, check_signature
 from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, last_line
 
@@ -37,16 +37,18 @@ _LIBRARIES = {
 class TransformersEngine:
     """A model that ``from_pretrained`` made of the artifact's folder.
 
-    It computes in float32; on an NVIDIA GPU, with ``precision`` fp16 or bf16, in that type, and layers of
-    compressed-tensors keep their weights packed and multiply by our kernel.
+    It computes in float32. Layers of compressed-tensors keep their weights packed on a CPU, and with ``precision`` bf16
+    multiply in that type there; on an NVIDIA GPU, with fp16 or bf16, the whole model computes in that type, and they
+    multiply by our kernel.
     """
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         if options.streams not in (None, 1):
             raise OptionError("torch runs one inference at a time, so it takes no streams")
         method = artifact.manifest.execution.get("format", "")
-        self._dtype = _dtype(options, method)
-        self._device = _device(options.device)
+        compute, self._device = _dtype(options, method), _device(options.device)
+        # On a CPU only the products are in half precision: torch's depthwise convolution in it takes minutes.
+        self._dtype = torch.float32 if _widens(self._device, compute) else compute
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         path = artifact.path("model.safetensors")
@@ -62,7 +64,7 @@ class TransformersEngine:
             logging.getLogger(name).setLevel(logging.ERROR)
         try:
             with _quiet():
-                self.model = self._load(artifact, method).eval()
+                self.model = self._load(artifact, method, compute).eval()
         except Exception as error:  # whatever transformers and the format's library raise
             raise RuntimeLoadError(f"{path}: transformers cannot load it ({last_line(error)})") from None
         self._path = path
@@ -78,15 +80,17 @@ class TransformersEngine:
             width = artifact.manifest.limits.feature_size
             self.infer(np.zeros((1, _WARM_UP_FRAMES, width), np.float32), np.array([_WARM_UP_FRAMES]))
 
-    def _load(self, artifact: Artifact, method: str) -> Any:
+    def _load(self, artifact: Artifact, method: str, compute: torch.dtype) -> Any:
         kind = _class(artifact)
         if method == "optimum-quanto":
             return quanto.load_model(artifact, kind).to(self._device)
         model = kind.from_pretrained(artifact.folder, dtype=torch.float32, device_map={"": str(self._device)})
-        if self._dtype != torch.float32:
+        if method == "compressed-tensors" and _widens(self._device, compute):
+            packed.keep_packed(model, compute)
+        elif compute != torch.float32:
             from ..gpu.linear import take_packed_weights
 
-            take_packed_weights(model, self._dtype)
+            take_packed_weights(model, compute)
             return model
         for parameter in model.parameters():
             # transformers leaves what bitsandbytes does not touch in the type of the file.
@@ -113,8 +117,8 @@ class TransformersEngine:
         """Linear modules by what their weights were read from; see ``Engine.kernels``."""
         found: Counter[str] = Counter()
         for module in self.model.modules():
-            if type(module).__name__ == "NBitsLinear":
-                found["NBitsLinear"] += 1
+            if type(module).__name__ in ("NBitsLinear", "WideningLinear"):
+                found[type(module).__name__] += 1
             if isinstance(module, torch.nn.Linear):
                 kind = "float Linear" if type(module) is torch.nn.Linear else type(module).__name__
                 packed = getattr(module, "quantization_scheme", None) is not None
@@ -163,13 +167,24 @@ def _dtype(options: EngineOptions, method: str) -> torch.dtype:
         return torch.float32
     if options.precision not in _HALVES or method != "compressed-tensors":
         raise OptionError(f"{method} is computed in float32 here, so it takes no precision {options.precision!r}")
+    if options.device == "cpu" and options.precision == "bf16":
+        if not packed.multiplies_bf16():
+            raise OptionError("this CPU does not multiply bf16; leave --precision out")
+        return torch.bfloat16
     if not _installed("triton"):
         raise OptionError(f"precision {options.precision!r} needs triton; type: pip install 'qasr[kernels]'")
     from ..gpu.nbits_matmul import INTERPRETED
 
     if not options.device.startswith("cuda") and not INTERPRETED:
-        raise OptionError(f"precision {options.precision!r} needs an NVIDIA GPU; use --device cuda, or no --precision")
+        raise OptionError(
+            f"precision {options.precision!r} needs an NVIDIA GPU; use --device cuda, --precision bf16, or none"
+        )
     return _HALVES[options.precision]
+
+
+def _widens(device: torch.device, compute: torch.dtype) -> bool:
+    """Whether packed weights are widened for each product, as on a CPU, where our kernel runs in tests alone."""
+    return device.type == "cpu" and compute != torch.float16
 
 
 def _installed(library: str) -> bool:

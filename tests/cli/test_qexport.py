@@ -73,6 +73,7 @@ def test_quiet(tmp_path):
             ("--to", "hf-quanto-int2", "-o", "out", "--bits-budget", "2.5"),
             "--bits-budget is for targets of 2 bits, other",
         ),
+        (("--to", "onnx-int8", "-o", "out", "--asymmetric"), "--asymmetric is for targets of 4 and 2 bits, other than"),
         (("--to", "hf-gptq", "-o", "out", "--symmetric"), "--symmetric is for targets of 4 and 2 bits that have zero"),
         (
             ("--to", "onnx-int4", "--method", "rtn", "-o", "out", "--damping", "0.1"),

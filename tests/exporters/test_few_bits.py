@@ -9,6 +9,7 @@ import openvino as ov
 import pytest
 
 from qasr import load, reference
+from qasr.exporters import ExportError
 from qasr.exporters import openvino_rewrites as rewrites
 from qasr.exporters.pipeline import ExportOptions, export
 from qasr.quantizers import Options, QuantizationError
@@ -87,6 +88,21 @@ def test_gptq_loses_half_of_what_rounding_loses(exported):
     assert errors[0] < 0.6 * errors[1]
 
 
+def test_float_zero_points(exported):
+    """ONNX Runtime multiplies them in float, so nothing is rounded at run time; scales lie in the file as float16."""
+    manifest = exported("onnx-int2", "hqq").manifest
+    assert manifest.precision.kernels["MatMulNBits"] == manifest.precision.integer_kernels == LAYERS
+    assert manifest.parity.relative_error < 1e-5
+    assert "input_group_size" not in manifest.execution
+    assert manifest.options["zero_points"] == "float16"
+    assert manifest.precision.weight_bytes["float16"] == 2 * 2 * WEIGHTS // 64
+    assert manifest.fidelity.relative_error < 0.9 * exported("onnx-int2", "rtn").manifest.fidelity.relative_error
+
+
+def test_scales_are_stored_as_float16(exported):
+    assert exported("onnx-int4").manifest.precision.weight_bytes["float16"] == 2 * WEIGHTS // 64
+
+
 def test_budget_and_groups_are_recorded(tmp_path):
     options = ExportOptions(method="mse", quantization=Options(bits_budget=2.5, group_size=32, symmetric=True))
     manifest = export("reference", "onnx-int2", tmp_path / "out", options).manifest
@@ -96,9 +112,21 @@ def test_budget_and_groups_are_recorded(tmp_path):
     assert manifest.precision.quantized_layers == LAYERS
 
 
-def test_groups_that_do_not_divide_leave_nothing(tmp_path):
+def test_groups_that_do_not_divide_leave_nothing(tmp_path, monkeypatch):
+    """And cost nothing: the model is not even run."""
+    monkeypatch.setattr("qasr.exporters.pipeline.verify.run_torch", lambda *_: pytest.fail("the model was run"))
     with pytest.raises(QuantizationError, match="groups of 128 do not divide"):
         export("reference", "onnx-int4", tmp_path / "out", ExportOptions(quantization=Options(group_size=128)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["hf-gptq", "hf-awq", "openvino-w4a8"])
+def test_zero_points_that_cannot_be_held(tmp_path, target):
+    with pytest.raises(
+        ExportError,
+        match=rf"{target} cannot hold zero points; leave --asymmetric out, or use onnx-int4 or openvino-int4",
+    ):
+        export("reference", target, tmp_path / "out", ExportOptions(quantization=Options(symmetric=False)))
     assert list(tmp_path.iterdir()) == []
 
 

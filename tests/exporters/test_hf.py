@@ -213,7 +213,7 @@ def test_what_is_stored(exported):
         assert file.metadata() == {"format": "pt"}
     manifest = artifact.manifest
     assert manifest.parity.relative_error < 1e-5
-    assert manifest.precision.kernels == {"compressed-tensors Linear": 32, "float Linear": 12}
+    assert manifest.precision.kernels == {"WideningLinear": 32, "float Linear": 12}
     assert manifest.precision.quantized_layers == manifest.precision.integer_kernels == 32
     assert sum(entry.bytes for entry in manifest.files.values()) < 3.0e6
 
@@ -275,6 +275,19 @@ def test_weights_that_are_none(exported, tmp_path):
     with pytest.raises(RuntimeLoadError, match="transformers cannot load it") as error:
         load_engine(broken, EngineOptions())
     assert "\n" not in str(error.value)
+
+
+def test_zero_points_cannot_be_held(tmp_path):
+    from qasr.exporters import ExportError, find, hf
+    from qasr.models import open_checkpoint
+    from qasr.quantizers import WeightScheme, quantize
+
+    options = Options(scheme=WeightScheme(4, False, 64), exclude=("projection", "heads", "*.pointwise*"))
+    with open_checkpoint("reference") as checkpoint:
+        model = quantize("rtn", checkpoint.deployable(), options, None)
+        checkpoint.copy_metadata(tmp_path)
+    with pytest.raises(ExportError, match="does not load zero points again, so it cannot hold uint4 in groups of 64"):
+        hf.write(model, find("hf-gptq"), tmp_path)
 
 
 def test_convolutions_cannot_be_held(tmp_path):

@@ -48,7 +48,9 @@ def test_a_checkpoint_stays_packed(exported):
 
 def test_half_precision_needs_a_gpu(exported):
     artifact = read(exported("hf-gptq").folder)
-    with pytest.raises(OptionError, match="precision 'fp16' needs an NVIDIA GPU; use --device cuda, or no --precision"):
+    with pytest.raises(
+        OptionError, match="precision 'fp16' needs an NVIDIA GPU; use --device cuda, --precision bf16, or none"
+    ):
         load_engine(artifact, EngineOptions(precision="fp16"))
     with pytest.raises(OptionError, match="is computed in float32 here, so it takes no precision 'fp32'"):
         load_engine(artifact, EngineOptions(precision="fp32"))
