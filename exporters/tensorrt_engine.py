@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ..gpu import cuda, tensorrt
-from ..gpu.tensorrt import Flavour
+from ..gpu.tensorrt import RTX_CAPABILITIES, Flavour
 from .build import BuildOptions, Compiled, Shapes
 from .errors import ExportError
 from .onnx import DATA_FILE, MODEL_FILE
 from .target import Target
 
 ENGINE_FILE = "model.engine"
-RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
-"""What TensorRT-RTX builds for (its ``ComputeCapability``)."""
 _PORTABLE = ("8.6", "8.9", "12.0")
 """What it puts into one engine where nothing is asked for."""
 _FIRST_WITH_FP8 = (8, 9)

@@ -264,7 +264,8 @@ def load(
     """Open an artifact made by ``qexport``; ``verify`` checks the hash of every file first.
 
     ``threads``, ``streams`` and ``precision`` are explained in ``EngineOptions``; compiled models go to ``cache``, None
-    keeps none. ``features`` says where audio becomes features: cpu, or cuda (cuda:1), which takes torch. Raises ArtifactError, RuntimeLoadError (OptionError, DeviceError among them) or MissingExtraError.
+    keeps none. ``features`` says where audio becomes features: cpu, or cuda (cuda:1), which takes torch. Raises
+    ArtifactError, RuntimeLoadError (OptionError, DeviceError among them) or MissingExtraError.
     """
     options = EngineOptions(
         device=device,

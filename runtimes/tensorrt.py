@@ -20,6 +20,14 @@ from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
 from .tensorrt_rtx import RtxSettings
 
 ENGINE_FILE = "model.engine"
+_LOST = "; its context is lost, start again"
+_HINTS = {
+    "cudaErrorMemoryAllocation": "; take a smaller --batch-seconds, or fewer --streams",
+    **{
+        f"cudaError{name}": _LOST
+        for name in ("IllegalAddress", "LaunchFailure", "DevicesUnavailable", "ECCUncorrectable", "Unknown")
+    },
+}
 
 
 class TensorRtEngine:
@@ -112,7 +120,8 @@ class TensorRtEngine:
         try:
             return stage.run(given)
         except GpuError as error:
-            raise InferenceError(f"{self._path}: the GPU failed on {features.shape} ({error})") from None
+            hint = next((hint for name, hint in _HINTS.items() if name in str(error)), "")
+            raise InferenceError(f"{self._path}: the GPU failed on {features.shape} ({error}){hint}") from None
         finally:
             self._stages.put(stage)
 
@@ -129,8 +138,15 @@ def obstacle(execution: Mapping[str, str]) -> str | None:
         absent = tensorrt.missing(flavour)
         if absent is not None:
             return f"{absent} is not installed; {tensorrt.INSTALL[flavour]}"
-    if cuda.capability() is None:
+    here = cuda.capability()
+    if here is None:
         return "needs an NVIDIA GPU with its driver, and there is none here"
+    if "flavour" not in execution:  # of an engine that is yet to be built
+        there = tensorrt.installed()
+        if not there:
+            return f"TensorRT is not installed; {tensorrt.INSTALL['rtx']}"
+        if there == ["rtx"] and here not in tensorrt.RTX_CAPABILITIES:
+            return f"TensorRT-RTX has no engines for this GPU ({here}); {tensorrt.INSTALL['tensorrt']}"
     return None
 
 

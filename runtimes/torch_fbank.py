@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,9 @@ class TorchFbank:
         self._device = _checked(device)
         self._window = torch.from_numpy(povey_window()).to(self._device)
         self._filters: dict[int, Tensor] = {}
-        self._stream = torch.cuda.Stream(self._device, priority=-1) if self._device.type == "cuda" else None
+        self._stream: Any = None
+        if self._device.type == "cuda":
+            self._stream = torch.cuda.Stream(self._device, priority=-1)  # type: ignore[no-untyped-call]
 
     def __call__(self, waveform: Floats, settings: FeatureSettings) -> Floats:
         """Log-mel energies (frames, mel bins) of mono samples at 16 kHz; see ``audio.fbank``."""
@@ -52,7 +55,8 @@ class TorchFbank:
         emphasized = framed.clone()
         emphasized[:, 1:] -= PRE_EMPHASIS * framed[:, :-1]  # the window is zero at the first sample
         power = torch.fft.rfft(emphasized * self._window, n=FFT_SIZE).abs().square()
-        return (power.float() @ self._mel_filters(settings.num_mel_bins)).clamp_min(MEL_FLOOR).log()
+        mel: Tensor = power.float() @ self._mel_filters(settings.num_mel_bins)
+        return mel.clamp_min(MEL_FLOOR).log()
 
     def _mel_filters(self, bins: int) -> Tensor:
         if bins not in self._filters:
@@ -69,7 +73,7 @@ def _checked(name: str) -> torch.device:
         raise DeviceError(f"features are computed on cpu, cuda or cuda:N, not on {name!r}")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise DeviceError(
-            f"features on {name!r}: this torch ({torch.__version__}) sees {torch.cuda.device_count()} NVIDIA GPUs here; "
-            "leave --features out"
+            f"features on {name!r}: this torch ({torch.__version__}) sees {torch.cuda.device_count()} NVIDIA GPUs "
+            "here; leave --features out"
         )
     return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device("cpu")

@@ -20,8 +20,8 @@ class FakeCuda:
         cudaDevAttrComputeCapabilityMajor="major", cudaDevAttrComputeCapabilityMinor="minor"
     )
 
-    def __init__(self, capability=(8, 9), devices=1, fail=None):
-        self.capability, self.devices, self.fail = capability, devices, fail
+    def __init__(self, capability=(8, 9), devices=1, fail=None, status=2):
+        self.capability, self.devices, self.fail, self.status = capability, devices, fail, status
         self.calls = []
         self.memory = {}
         self.recording = None
@@ -34,7 +34,7 @@ class FakeCuda:
         def call(*arguments):
             self.calls.append(name)
             if name == self.fail:
-                return (SimpleNamespace(name="cudaErrorMemoryAllocation", __int__=lambda: 2) and Status(2),)
+                return (Status(self.status),)
             given = getattr(self, f"_{name}", lambda *_: ())(*arguments)
             return (Status(OK), *given)
 
@@ -97,7 +97,7 @@ class FakeCuda:
 class Status(int):
     @property
     def name(self):
-        return {0: "cudaSuccess", 2: "cudaErrorMemoryAllocation"}[self]
+        return {0: "cudaSuccess", 2: "cudaErrorMemoryAllocation", 46: "cudaErrorDevicesUnavailable"}[self]
 
 
 class FakeTrt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -19,12 +20,13 @@ from qasr.runtimes import tensorrt as runtime
 from .fake_cuda import FakeCuda, FakeTrt
 
 LEVELS = {"letters": 4, "loud": 2}
+LIMITS = InputLimits(160, 1, 1500, 4)
 EXECUTION = {"flavour": "tensorrt", "tensorrt": "1.7.0", "compute_capabilities": "8.6 8.9"}
 
 
 @pytest.fixture
 def make_artifact(tmp_path, make_manifest):
-    def make(limits=InputLimits(160, 1, 1500, 4), **execution):
+    def make(limits=LIMITS, **execution):
         with create(tmp_path / "engine") as staging:
             (staging.folder / "model.engine").write_bytes(b"an engine")
             told = EXECUTION | execution
@@ -162,16 +164,24 @@ def test_a_shape_that_the_engine_refuses(artifact, gpu):
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "status", "message"),
     [
-        ("cudaMalloc", r"the GPU failed on \(2, 7, 160\) \(cudaMalloc failed \(cudaErrorMemoryAllocation\)\)"),
-        ("cudaStreamSynchronize", r"\(cudaStreamSynchronize failed \(cudaErrorMemoryAllocation\)\)"),
+        (
+            "cudaMalloc",
+            2,
+            r"on \(2, 7, 160\) \(cudaMalloc failed \(cudaErrorMemoryAllocation\)\); take a smaller --batch-seconds",
+        ),
+        (
+            "cudaStreamSynchronize",
+            46,
+            r"\(cudaStreamSynchronize failed \(cudaErrorDevicesUnavailable\)\); its context is lost, start again",
+        ),
     ],
 )
-def test_a_gpu_that_fails(artifact, gpu, call, message):
+def test_a_gpu_that_fails(artifact, gpu, call, status, message):
     fake = gpu()
     engine = load_engine(artifact, EngineOptions())
-    fake.fail = call
+    fake.fail, fake.status = call, status
     with pytest.raises(InferenceError, match=message) as error:
         engine.infer(*given())
     assert "\n" not in str(error.value)
@@ -279,6 +289,22 @@ def test_an_engine_of_other_levels(artifact, gpu, tmp_path):
     manifest = msgspec.structs.replace(artifact.manifest, levels={"letters": artifact.manifest.levels["letters"]})
     with pytest.raises(RuntimeLoadError, match=r"its outputs .* are not the manifest's levels"):
         load_engine(dataclasses.replace(artifact, manifest=manifest), EngineOptions())
+
+
+@pytest.mark.parametrize(
+    ("there", "capability", "message"),
+    [
+        ([], (8, 9), r"TensorRT is not installed; pip install 'qasr\[tensorrt-rtx\]'"),
+        (["rtx"], (9, 0), r"TensorRT-RTX has no engines for this GPU \(9.0\); pip install tensorrt"),
+        (["tensorrt", "rtx"], (9, 0), None),
+        (["rtx"], (8, 9), None),
+    ],
+)
+def test_what_the_list_of_targets_says(monkeypatch, there, capability, message):
+    monkeypatch.setattr(cuda, "bindings", lambda: FakeCuda(capability))
+    monkeypatch.setattr(runtime.tensorrt, "installed", lambda: there)
+    found = runtime.obstacle({})
+    assert (found is None) if message is None else re.match(message, found)
 
 
 def test_without_a_gpu(monkeypatch):
