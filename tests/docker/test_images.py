@@ -68,6 +68,9 @@ def test_cpu_image(extras, target, most_megabytes, exported, tmp_path, capfd):
     assert (done.returncode, done.stderr) == (0, "")
     with load(artifact) as model:
         assert done.stdout == model.transcribe(CLIP).text + "\n"
+    listed = prove.run(environment, ["qexport", "--list"], home)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "no: torch is not installed, pip install 'qasr[export]'" in listed.stdout
     # The build half says what to install instead of failing in the middle.
     refused = prove.run(environment, ["qexport", "--to", "onnx-fp32", "-o", "out"], home)
     assert refused.returncode == 1
