@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo table test lint types contracts unit reference clean
+.PHONY: demo table gpu-table test lint types contracts unit reference clean
 
 demo: $(VENV)/ready
 	rm -rf $(DEMO)
@@ -32,6 +32,18 @@ table: $(VENV)/ready $(ROWS:%=$(DEMO)/%)
 $(ROWS:%=$(DEMO)/%): $(VENV)/ready
 	$(BIN)/qexport reference --force --to $(firstword $(subst +, ,$(@:$(DEMO)/%=%))) \
 		$(addprefix --method ,$(word 2,$(subst +, ,$(@:$(DEMO)/%=%)))) -o $@
+
+# On a machine with an NVIDIA GPU: engines against torch, full-size, clips of 5 to 30 s, batches of 1 to 64.
+GPU_ROWS := hf-fp16 hf-bf16 tensorrt-fp16 tensorrt-int8 tensorrt-fp8
+GPU := build/gpu
+
+gpu-table: $(VENV)/ready $(GPU_ROWS:%=$(GPU)/%)
+	$(BIN)/qbench $(GPU_ROWS:%=$(GPU)/%) $(GPU_ARTIFACTS) --baseline $(GPU)/hf-fp16 --device cuda --features cuda \
+		--scenario single-stream,multi-stream --batch 8,32,64 --durations 5,10,15,30 --limit 16 \
+		--rounds 3 --min-seconds 0 --min-queries 8 --timeout 1800 --report $(GPU)/report
+
+$(GPU_ROWS:%=$(GPU)/%): $(VENV)/ready
+	$(BIN)/qexport random:full --force --to $(@F) $(if $(findstring tensorrt,$@),--max-batch 64) -o $@
 
 test: lint types contracts unit
 

@@ -8,11 +8,14 @@ __version__ = "0.1.0"
 
 
 def version_of(library: str) -> str:
-    """Release of ``library`` installed here, whose build for GPUs may go by a name of its own.
+    """Release of ``library`` installed here. Raises importlib.metadata.PackageNotFoundError."""
+    return importlib.metadata.version(distribution(library))
 
-    Raises importlib.metadata.PackageNotFoundError.
-    """
+
+def distribution(library: str) -> str:
+    """The name under which ``library`` is installed: its build for GPUs may have one of its own."""
     try:
-        return importlib.metadata.version(library)
+        importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:
-        return importlib.metadata.version(f"{library}-gpu")
+        return f"{library}-gpu"
+    return library

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .decode import AUDIO_SUFFIXES, duration, read, spool, stream
 from .errors import AudioError, AudioNotFoundError, FeatureSettingsError
-from .features import batch, extract, fbank
+from .features import Fbank, batch, extract, fbank
 from .settings import SAMPLE_RATE, FeatureSettings
 from .windows import OVERLAP_SECONDS, WINDOW_SECONDS, Window, windows
 
@@ -15,6 +15,7 @@ __all__ = [
     "WINDOW_SECONDS",
     "AudioError",
     "AudioNotFoundError",
+    "Fbank",
     "FeatureSettings",
     "FeatureSettingsError",
     "Window",

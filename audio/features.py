@@ -6,7 +6,7 @@ extractor calls it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from math import gcd
 from typing import Any
@@ -19,11 +19,11 @@ from .settings import FRAME_SAMPLES, HOP_SAMPLES, SAMPLE_RATE, FeatureSettings
 
 Floats = NDArray[np.float32]
 
-_FFT_SIZE = 512
-_BINS = _FFT_SIZE // 2 + 1
-_PRE_EMPHASIS = 0.97
-_INT16_SCALE = 32_768.0
-_MEL_FLOOR = 1.192092955078125e-07
+FFT_SIZE = 512
+BINS = FFT_SIZE // 2 + 1
+PRE_EMPHASIS = 0.97
+INT16_SCALE = 32_768.0
+MEL_FLOOR = 1.192092955078125e-07
 _LOWEST_HZ = 20.0
 _VARIANCE_FLOOR = 1e-7
 # Frames transformed at a time: their arrays stay in cache, and memory does not grow with the file.
@@ -35,38 +35,42 @@ _ROWS = 8
 _PIECE = gcd(FRAME_SAMPLES, HOP_SAMPLES)
 
 
+Fbank = Callable[[Floats, FeatureSettings], Floats]
+"""``fbank``, or something that computes the same elsewhere."""
+
+
 def fbank(waveform: Floats, settings: FeatureSettings) -> Floats:
     """Log-mel energies (frames, mel bins) of mono samples at 16 kHz, before normalization; 100 frames a second."""
     frames = max(0, 1 + (waveform.size - FRAME_SAMPLES) // HOP_SAMPLES)
     energies = np.empty((frames, settings.num_mel_bins), dtype=np.float32)
     if frames == 0:
         return energies
-    window, filters = _window(), _mel_filters(settings.num_mel_bins)
+    window, filters = povey_window(), mel_filters(settings.num_mel_bins)
     size = min(_BLOCK_FRAMES, -(-frames // _ROWS) * _ROWS)
     # float64 as in the extractor: in float32 the quiet bins of a loud, noise-free frame would be rounding noise.
-    padded, power, imaginary = np.zeros((size, _FFT_SIZE)), np.zeros((size, _BINS)), np.empty((size, _BINS))
+    padded, power, imaginary = np.zeros((size, FFT_SIZE)), np.zeros((size, BINS)), np.empty((size, BINS))
     for start in range(0, frames, size):
         count = min(size, frames - start)
         begin = start * HOP_SAMPLES
         samples = np.multiply(
-            waveform[begin : begin + (count - 1) * HOP_SAMPLES + FRAME_SAMPLES], _INT16_SCALE, dtype=np.float64
+            waveform[begin : begin + (count - 1) * HOP_SAMPLES + FRAME_SAMPLES], INT16_SCALE, dtype=np.float64
         )
         sums = np.add.reduce(samples.reshape(-1, _PIECE), axis=1)
         means = _frames_of(sums, FRAME_SAMPLES // _PIECE, HOP_SAMPLES // _PIECE).sum(axis=1) / FRAME_SAMPLES
         # Emphasis is linear: done once for all frames, it leaves (1 - 0.97) of each frame's mean to take away. Kaldi
         # emphasizes a frame's first sample against itself; the window is zero there, so it does not matter.
-        samples[1:] -= _PRE_EMPHASIS * samples[:-1]
+        samples[1:] -= PRE_EMPHASIS * samples[:-1]
         emphasized = padded[:count, :FRAME_SAMPLES]
-        rest = ((1.0 - _PRE_EMPHASIS) * means)[:, None]
+        rest = ((1.0 - PRE_EMPHASIS) * means)[:, None]
         np.subtract(_frames_of(samples, FRAME_SAMPLES, HOP_SAMPLES), rest, out=emphasized)
         emphasized *= window
         spectrum = np.fft.rfft(padded[:count], axis=1)
         np.square(spectrum.real, out=power[:count])
         np.square(spectrum.imag, out=imaginary[:count])
         power[:count] += imaginary[:count]
-        mel = np.matmul(power.astype(np.float32).reshape(-1, _ROWS, _BINS), filters)
+        mel = np.matmul(power.astype(np.float32).reshape(-1, _ROWS, BINS), filters)
         energies[start : start + count] = mel.reshape(size, -1)[:count]
-    np.maximum(energies, np.float32(_MEL_FLOOR), out=energies)
+    np.maximum(energies, np.float32(MEL_FLOOR), out=energies)
     np.log(energies, out=energies)
     return energies
 
@@ -148,12 +152,12 @@ class RunningStatistics:
         return ((energies - self._mean) / deviation).astype(np.float32)
 
 
-def fbank_blocks(blocks: Iterator[Floats], settings: FeatureSettings) -> Iterator[Floats]:
+def fbank_blocks(blocks: Iterator[Floats], settings: FeatureSettings, transform: Fbank = fbank) -> Iterator[Floats]:
     """``fbank`` of a stream of sample blocks: the same frames, a block of them for each block of samples."""
     rest = np.empty(0, dtype=np.float32)
     for samples in blocks:
         joined = np.concatenate((rest, samples))
-        energies = fbank(joined, settings)
+        energies = transform(joined, settings)
         rest = joined[len(energies) * HOP_SAMPLES :]
         yield energies
 
@@ -164,13 +168,13 @@ def _frames_of(samples: NDArray[np.float64], size: int, hop: int) -> NDArray[np.
 
 
 @cache
-def _window() -> NDArray[np.float64]:
+def povey_window() -> NDArray[np.float64]:
     """Kaldi's povey window: a Hann window to the power 0.85."""
     return np.hanning(FRAME_SAMPLES) ** 0.85
 
 
 @cache
-def _mel_filters(bins: int) -> Floats:
+def mel_filters(bins: int) -> Floats:
     """Triangles of equal width on Kaldi's mel scale between 20 Hz and the Nyquist frequency, (257, bins)."""
 
     def mel(hertz: NDArray[Any]) -> NDArray[Any]:
@@ -179,7 +183,7 @@ def _mel_filters(bins: int) -> Floats:
     low, high = mel(np.array([_LOWEST_HZ, SAMPLE_RATE / 2]))
     edges = np.linspace(low, high, bins + 2)
     # The bin of the Nyquist frequency itself carries no weight in Kaldi.
-    points = mel(np.arange(_BINS) * (SAMPLE_RATE / _FFT_SIZE))[:, None]
+    points = mel(np.arange(BINS) * (SAMPLE_RATE / FFT_SIZE))[:, None]
     rising = (points - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - points) / (edges[2:] - edges[1:-1])
     filters = np.maximum(0.0, np.minimum(rising, falling))

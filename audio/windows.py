@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import AudioError
-from .features import Floats, RunningStatistics, check_length, fbank_blocks, normalize, stack
+from .features import Fbank, Floats, RunningStatistics, check_length, fbank, fbank_blocks, normalize, stack
 from .settings import SAMPLE_RATE, FeatureSettings
 
 WINDOW_SECONDS = 30.0
@@ -36,6 +36,7 @@ def windows(
     settings: FeatureSettings,
     window_seconds: float = WINDOW_SECONDS,
     overlap_seconds: float = OVERLAP_SECONDS,
+    transform: Fbank = fbank,
 ) -> Iterator[Window]:
     """A recording's frames in windows that overlap; one that fits a single window gives what ``extract`` gives.
 
@@ -47,14 +48,14 @@ def windows(
     # In frames: seconds that round to the same frame would never advance.
     if overlap_seconds <= 0 or overlap >= length:
         raise ValueError(f"the overlap ({overlap_seconds} s) must lie between 0 and the window ({window_seconds} s)")
-    statistics, whole = _first_pass(blocks, settings, length)
+    statistics, whole = _first_pass(blocks, settings, length, transform)
     if whole is not None:
         yield Window(stack(normalize(whole), settings), 0, first=True, last=True)
         return
     total = statistics.frames // settings.stride
     kept = np.empty((0, settings.feature_size), dtype=np.float32)
     kept_from = start = 0
-    for frames in _frames(blocks, settings, statistics):
+    for frames in _frames(blocks, settings, statistics, transform):
         kept = np.concatenate((kept, frames))
         while start + length <= kept_from + len(kept):
             begin = start - kept_from
@@ -68,7 +69,9 @@ def windows(
     raise AudioError("became shorter while it was read; wait until it is written")
 
 
-def _first_pass(blocks: Blocks, settings: FeatureSettings, length: int) -> tuple[RunningStatistics, Floats | None]:
+def _first_pass(
+    blocks: Blocks, settings: FeatureSettings, length: int, transform: Fbank
+) -> tuple[RunningStatistics, Floats | None]:
     """Statistics of the whole recording, and its energies where ``length`` model frames hold all of them."""
     statistics = RunningStatistics(settings)
     kept: list[Floats] = []
@@ -80,7 +83,7 @@ def _first_pass(blocks: Blocks, settings: FeatureSettings, length: int) -> tuple
             samples += block.size
             yield block
 
-    for energies in fbank_blocks(counted(), settings):
+    for energies in fbank_blocks(counted(), settings, transform):
         statistics.add(energies)
         kept.append(energies)
         if statistics.frames // settings.stride > length:
@@ -90,10 +93,12 @@ def _first_pass(blocks: Blocks, settings: FeatureSettings, length: int) -> tuple
     return statistics, np.concatenate(kept) if fits else None
 
 
-def _frames(blocks: Blocks, settings: FeatureSettings, statistics: RunningStatistics) -> Iterator[Floats]:
+def _frames(
+    blocks: Blocks, settings: FeatureSettings, statistics: RunningStatistics, transform: Fbank
+) -> Iterator[Floats]:
     """The file's model frames, normalized, in blocks of whole stacks."""
     rest = np.empty((0, settings.num_mel_bins), dtype=np.float32)
-    for energies in fbank_blocks(blocks(), settings):
+    for energies in fbank_blocks(blocks(), settings, transform):
         joined = np.concatenate((rest, statistics.normalize(energies)))
         whole = len(joined) // settings.stride * settings.stride
         rest = joined[whole:]

@@ -177,6 +177,7 @@ def _conditions(report: Report) -> dict[str, object]:
         "GPUs": ", ".join(f"{gpu.name}, driver {gpu.driver}" for gpu in environment.gpus) or "none",
         "python": environment.python,
         "device": settings.device,
+        "features": settings.features,
         "min-seconds": settings.min_seconds,
         "min-queries": settings.min_queries,
         "latency-bound": settings.latency_bound_seconds,

@@ -42,6 +42,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     artifact: str
     device: str
+    features: str
     threads: int
     cache: str
     """Folder for compiled models."""

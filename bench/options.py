@@ -41,6 +41,8 @@ class Options:
     timeout_seconds: float = 120.0
     """How long a child may give no sign of life."""
     device: str = "cpu"
+    features: str = "cpu"
+    """Where audio becomes features."""
     latency_bound_seconds: float = 1.0
     """On the 99th percentile, in the scenario server."""
     rate_hz: float | None = None
@@ -99,6 +101,7 @@ class Options:
             min_queries=self.min_queries,
             timeout_seconds=self.timeout_seconds,
             device=self.device,
+            features=self.features,
             latency_bound_seconds=self.latency_bound_seconds,
             seed=self.seed,
         )

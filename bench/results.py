@@ -77,6 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     latency_bound_seconds: float
     """For the scenario server."""
     seed: int
+    features: str = "cpu"
+    """Where audio becomes features."""
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

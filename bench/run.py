@@ -175,6 +175,7 @@ class Benchmark:
         plan = Plan(
             artifact=str(contender.artifact.folder),
             device=self._options.device,
+            features=self._options.features,
             threads=threads,
             cache=str(scratch / f"{contender.number}.cache"),
             round=number,

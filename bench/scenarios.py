@@ -66,13 +66,12 @@ def single_stream(model: Model, setup: Setup) -> Outcome:
 
 def multi_stream(model: Model, setup: Setup) -> Outcome:
     """``batch`` clips a query, in the order given."""
-    order = range(len(setup.clips))
-    return _passes(model, setup, _chunks(order, setup.batch))
+    return _passes(model, setup, _chunks(_filled(setup), setup.batch))
 
 
 def offline(model: Model, setup: Setup) -> Outcome:
     """All clips at once: sorted by length, so that little is padded, in batches of ``batch``."""
-    order = sorted(range(len(setup.clips)), key=lambda place: -setup.clips[place].size)
+    order = sorted(_filled(setup), key=lambda place: -setup.clips[place].size)
     return _passes(model, setup, _chunks(order, setup.batch))
 
 
@@ -211,6 +210,12 @@ def _fill(model: Model, setup: Setup, outcome: Outcome) -> None:
     """Transcribe the clips that no query reached."""
     rest = [[place] for place in range(len(setup.clips)) if place not in outcome.transcripts]
     _once(model, setup, rest, outcome.transcripts)
+
+
+def _filled(setup: Setup) -> list[int]:
+    """Every clip, and again from the first one on where they are too few to fill a batch."""
+    count = len(setup.clips)
+    return [number % count for number in range(max(count, setup.batch))]
 
 
 def _chunks(order: Sequence[int], size: int) -> list[Sequence[int]]:

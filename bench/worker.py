@@ -68,7 +68,7 @@ def live(plan: Plan, interpreter_seconds: float, alive: Callable[[], None]) -> I
 
     from .. import audio
     from ..artifacts import read
-    from ..runtimes import ENGINES, EngineOptions, Model, load_engine
+    from ..runtimes import ENGINES, EngineOptions, Model, front_end, load_engine
     from .memory import peak_rss_bytes
 
     import_seconds = lap()
@@ -78,11 +78,12 @@ def live(plan: Plan, interpreter_seconds: float, alive: Callable[[], None]) -> I
         ENGINES[artifact.manifest.engine].load()
     import_seconds += lap()
     engine = load_engine(artifact, EngineOptions(device=plan.device, threads=plan.threads, cache=Path(plan.cache)))
+    transform = front_end(plan.features)
     compile_seconds = lap()
     first = audio.read(plan.first)
     # The clip is read before the clock goes on: a program that serves has its samples from elsewhere.
     lap()
-    with Model(artifact, engine) as model:
+    with Model(artifact, engine, transform=transform) as model:
         model.transcribe(first)
         yield Loaded(
             interpreter_seconds=interpreter_seconds,

@@ -163,6 +163,7 @@ def _run(artifacts: tuple[Path, ...], baseline: Path | None, given: dict[str, An
         min_queries=given["min_queries"],
         timeout_seconds=given["timeout"],
         device=given["device"],
+        features=given["features"],
         latency_bound_seconds=given["latency_bound"],
         rate_hz=given["rate"],
         seed=given["seed"],

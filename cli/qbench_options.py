@@ -90,7 +90,16 @@ HOW = together(
             help="Clips together in the engine, in every scenario but single-stream.",
         ),
         click.option(
-            "--device", default="cpu", show_default=True, help="cpu, cuda (ONNX Runtime), gpu or npu (OpenVINO)."
+            "--device",
+            default="cpu",
+            show_default=True,
+            help="cpu; cuda (TensorRT, ONNX Runtime, transformers), rtx (ONNX Runtime), gpu or npu (OpenVINO).",
+        ),
+        click.option(
+            "--features",
+            default="cpu",
+            show_default=True,
+            help="Where audio becomes features: cpu, or cuda (needs torch).",
         ),
         click.option(
             "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Fresh processes for each."

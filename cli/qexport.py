@@ -165,10 +165,10 @@ def _print_targets() -> None:
     table = Table("target", "methods", "builds here", "runs here", "runs on", box=None)
     for target in TARGETS.values():
         missing = target.missing()
-        builds = "yes" if missing is None else f"no: {missing} is not installed, pip install 'qasr[{target.extra}]'"
-        hindrance = target.cannot_compile(BuildOptions())
-        if missing is None and hindrance is not None:
-            builds = f"no: {hindrance}"
+        builds = f"no: {missing} is not installed, pip install 'qasr[{target.extra}]'"
+        if missing is None:
+            hindrance = target.cannot_compile(BuildOptions())
+            builds = "yes" if hindrance is None else f"no: {hindrance}"
         methods = ", ".join(f"{name} (default)" if not i else name for i, name in enumerate(target.methods)) or "none"
         reason = obstacle(target.engine, target.execution)
         table.add_row(target.name, methods, builds, f"no: {reason}" if reason else "yes", target.runs_on)

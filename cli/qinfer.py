@@ -49,7 +49,15 @@ STDIN = "-"
 @click.option(
     "--output-dir", type=click.Path(path_type=Path, file_okay=False), help="Write one file per recording here."
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda (ONNX Runtime), gpu or npu (OpenVINO).")
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="cpu; cuda (TensorRT, ONNX Runtime, transformers), rtx (ONNX Runtime), gpu or npu (OpenVINO).",
+)
+@click.option(
+    "--features", default="cpu", show_default=True, help="Where audio becomes features: cpu, or cuda (needs torch)."
+)
 @click.option("--threads", type=click.IntRange(1), help="Threads to compute with.  [default: the engine's choice]")
 @click.option(
     "--streams", type=click.IntRange(1), help="Batches side by side, where the engine can (OpenVINO, TensorRT)."
@@ -78,6 +86,7 @@ def command(
     levels: str,
     output_dir: Path | None,
     device: str,
+    features: str,
     threads: int | None,
     streams: int | None,
     precision: str | None,
@@ -104,6 +113,7 @@ def command(
             model = load(
                 artifact,
                 device=device,
+                features=features,
                 threads=threads,
                 streams=streams,
                 precision=precision,

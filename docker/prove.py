@@ -1,7 +1,8 @@
 """Run an image's steps without Docker: ``python docker/prove.py cpu``, for any service of compose.yaml.
 
 The RUN lines that fill /opt/qasr are run as they stand, in a copy of the build context, with /opt/qasr under a folder
-of its own; then the health check. What this cannot show is the base image and the isolation of the container.
+of its own; then the health check; then, with ``--artifacts``, the entry point of a bench image, or with arguments after
+``--`` that of any other. What this cannot show is the base image and the isolation of the container.
 """
 
 from __future__ import annotations
@@ -101,6 +102,14 @@ def megabytes(folder: Path) -> float:
     return sum(status.st_blocks * 512 for status in files) / 1e6
 
 
+def entry_point(target: str, mounts: Mapping[str, Path]) -> list[str]:
+    """The command of the image's ENTRYPOINT, with folders of this machine in the place of those that it mounts."""
+    words: list[str] = json.loads(last(target, "ENTRYPOINT"))
+    for mounted, folder in mounts.items():
+        words = [re.sub(rf"(?<![\w/]){mounted}\b", str(folder.resolve()), word) for word in words]
+    return words
+
+
 def modules(environment: Path) -> set[str]:
     """Top-level modules and packages installed there."""
     (packages,) = environment.glob("lib/python3*/site-packages")
@@ -126,6 +135,12 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
         yield keyword, value.strip()
 
 
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Those before ``--`` and those behind it, which would follow the image's name."""
+    place = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:place], arguments[place + 1 :]
+
+
 def _copy_context(target: Path) -> None:
     """What .dockerignore lets in: it shuts everything out, then names what may enter."""
     rules = (SOURCE / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -140,13 +155,16 @@ def _copy_context(target: Path) -> None:
 
 def main() -> None:
     """Prove the service named, and print what its environment takes."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("service", choices=services())
-    parser.add_argument("--extras", help="instead of the service's, as onnx")
-    given = parser.parse_args()
+    parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE", help="as docker build's")
+    parser.add_argument("--artifacts", type=Path, help="in the place of /artifacts")
+    parser.add_argument("--report", type=Path, help="in the place of /report")
+    own, arguments = _split(sys.argv[1:])
+    given = parser.parse_args(own)
     service = services()[given.service]
-    if given.extras:
-        service = Service(service.target, {**service.arguments, "EXTRAS": given.extras})
+    changed = dict(one.split("=", 1) for one in given.build_arg)
+    service = Service(service.target, {**service.arguments, **changed})
     with tempfile.TemporaryDirectory(prefix="qasr-image-") as scratch:
         root = Path(scratch)
         environment = build(service, root)
@@ -157,9 +175,15 @@ def main() -> None:
             surplus = sorted(modules(environment) & set(RUN_HALF_HAS_NO))
             if surplus:
                 raise SystemExit(f"the image holds {', '.join(surplus)}, which it does not need")
-        extras = service.arguments["EXTRAS"]
         said = f"{megabytes(environment):.0f} MB, health check: {done.stdout.strip()}"
-        sys.stdout.write(f"{given.service} [{extras}]: {said}\n")
+        sys.stdout.write(f"{given.service} [{service.arguments['EXTRAS']}]: {said}\n")
+        mounts = {"/artifacts": given.artifacts, "/report": given.report}
+        mounts = {mounted: folder for mounted, folder in mounts.items() if folder is not None}
+        if mounts or arguments:
+            done = run(environment, [*entry_point(service.target, mounts), *arguments], root)
+            sys.stdout.write(done.stdout)
+            sys.stderr.write(done.stderr)
+            raise SystemExit(done.returncode)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Checkpoints of few bits that stock transformers loads, with the format's own library and no line of qasr.
+"""Checkpoints, mostly of few bits, that stock transformers loads, with the format's library and no line of qasr.
 
 Pointwise convolutions are ``Conv1d`` in the stock module, which no format here knows; they stay in float.
 """

@@ -36,7 +36,10 @@ def tensors(piece: Piece) -> dict[str, Tensor]:
 
 
 def configuration(layers: Collection[Quantized], ignored: list[str]) -> dict[str, Any]:
-    """``quantization_config`` and ``dtype`` of ``config.json`` for layers of one kind and scheme; {} for quanto's."""
+    """``quantization_config`` and ``dtype`` of ``config.json`` for layers of one kind and scheme, if there are any.
+
+    Quanto's are not told of there.
+    """
     if all(isinstance(layer, QuantoLinear) for layer in layers):
         return {"dtype": "float32"}
     kinds = {(type(layer), layer.scheme.weight) for layer in layers}

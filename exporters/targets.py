@@ -196,6 +196,21 @@ TARGETS: dict[str, Target] = {
             outputs=True,
             integer=True,
         ),
+        # What engines for GPUs are held against: the stock module.
+        *(
+            Target(
+                f"hf-{precision}",
+                precision,
+                "hf",
+                "hf",
+                _BUILD[:2],
+                "export",
+                storage="float16",
+                runs_on=f"transformers: CPUs, which compute in fp32; CUDA in {precision}{how}",
+                execution={"format": "float", "precision": precision, **more},
+            )
+            for precision, how, more in (("fp16", "", {}), ("bf16", ", by torch.compile", {"compile": "cuda"}))
+        ),
         *(
             Target(
                 f"hf-{method}",

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from ..gpu import cuda, tensorrt
-from ..gpu.tensorrt import Flavour
+from ..gpu.tensorrt import RTX_CAPABILITIES, Flavour
 from .build import BuildOptions, Compiled, Shapes
 from .errors import ExportError
 from .onnx import DATA_FILE, MODEL_FILE
 from .target import Target
 
 ENGINE_FILE = "model.engine"
-RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
-"""What TensorRT-RTX builds for (its ``ComputeCapability``)."""
 _PORTABLE = ("8.6", "8.9", "12.0")
 """What it puts into one engine where nothing is asked for."""
 _FIRST_WITH_FP8 = (8, 9)
+_KERNELS_FROM: dict[Flavour, str] = {
+    "rtx": "the engine's program: types are fixed in it, instructions are chosen by the GPU's driver at load",
+    "tensorrt": "the engine's inspector",
+}
 
 
 def obstacle(options: BuildOptions) -> str | None:
@@ -66,6 +68,7 @@ def compile(target: Target, options: BuildOptions, shapes: Shapes, folder: Path)
         "flavour": flavour,
         "tensorrt": report["version"],
         "compute_capabilities": " ".join(capabilities),
+        "kernels_from": _KERNELS_FROM[flavour],
         "frames": f"{shapes.min_frames} {shapes.opt_frames} {shapes.max_frames}",
         "batch": f"1 1 {shapes.max_batch}",
         **{name: str(report[name]) for name in ("weight_bytes", "scratch_bytes") if report[name] is not None},

@@ -20,6 +20,8 @@ _MODULES: dict[Flavour, str] = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx_bin
 _RTX_LIBRARIES = "onnxruntime_ep_nv_tensorrt_rtx"
 # In the order in which they need each other.
 _SHARED_OBJECTS = ("libcudart.so.*", "libtensorrt_rtx.so.*", "libtensorrt_onnxparser_rtx.so.*")
+RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
+"""Compute capabilities of the GPUs that TensorRT-RTX builds for and runs on (its ``ComputeCapability``)."""
 INSTALL: dict[Flavour, str] = {
     "tensorrt": "pip install tensorrt (from NVIDIA's index), on a machine with an NVIDIA GPU",
     "rtx": "pip install 'qasr[tensorrt-rtx]'",

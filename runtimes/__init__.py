@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .engine import CACHE, ENGINES, PRECISIONS, Engine, EngineOptions, available_cores, check, load_engine, obstacle
 from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, UnknownLevelError
-from .model import Model, load
+from .model import Model, front_end, load
 from .stopwatch import Stopwatch
 from .transcript import Group, LevelResult, Segment, Token, Transcript, select
 
@@ -28,6 +28,7 @@ __all__ = [
     "UnknownLevelError",
     "available_cores",
     "check",
+    "front_end",
     "load",
     "load_engine",
     "obstacle",

@@ -53,14 +53,20 @@ class _Buffer:
 
 
 class Stage:
-    """Runs an execution context on arrays. Buffers grow and stay; a shape that comes again is replayed as a graph."""
+    """Runs an execution context on arrays. Buffers grow and stay; a shape that comes again is replayed as a graph.
 
-    def __init__(self, session: Session, context: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    Without ``graphs`` where the context makes its own.
+    """
+
+    def __init__(
+        self, session: Session, context: Any, inputs: Sequence[str], outputs: Sequence[str], *, graphs: bool = True
+    ) -> None:
         self._session, self._context = session, context
         self._inputs, self._outputs = list(inputs), list(outputs)
         self._buffers = {name: _Buffer() for name in (*inputs, *outputs)}
         self._graphs: dict[tuple[tuple[int, ...], ...], Any] = {}
         self._seen: set[tuple[tuple[int, ...], ...]] = set()
+        self._most_graphs = _GRAPHS if graphs else 0
 
     def run(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         """The context's outputs for ``given`` inputs, each float32. Raises GpuError."""
@@ -92,7 +98,7 @@ class Stage:
     def _launch(self, shapes: tuple[tuple[int, ...], ...], sizes: Mapping[str, int]) -> None:
         call, stream = self._session.call, self._session.stream
         graph = self._graphs.get(shapes)
-        if graph is None and shapes in self._seen and len(self._graphs) < _GRAPHS:
+        if graph is None and shapes in self._seen and len(self._graphs) < self._most_graphs:
             # The first run of a shape may allocate and compile, which must not happen while a graph is recorded.
             call(
                 "cudaStreamBeginCapture",

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ..artifacts import Artifact
 from ..errors import MissingExtraError
-from ..version import version_of
-from .errors import OptionError, RuntimeLoadError
+from ..version import distribution, version_of
+from .errors import DeviceError, OptionError, RuntimeLoadError
 
 Floats = NDArray[np.float32]
 
@@ -117,6 +117,8 @@ def load_engine(artifact: Artifact, options: EngineOptions) -> Engine:
         raise RuntimeLoadError(f"{artifact.folder}: {reason}")
     try:
         return module.load(artifact, options)
+    except (DeviceError, OptionError):
+        raise
     except RuntimeLoadError as error:
         newer = _newer(artifact, entry.library)
         if newer is None:
@@ -167,7 +169,7 @@ def _newer(artifact: Artifact, library: str) -> str | None:
     here = version_of(library)
     if _release(built) <= _release(here):
         return None
-    return f"it was built by {library} {built}, newer than {here} here: pip install -U {library}"
+    return f"it was built by {library} {built}, newer than {here} here: pip install -U {distribution(library)}"
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Hugging Face checkpoints of few bits, in transformers."""
+"""Hugging Face checkpoints, mostly of few bits, in transformers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ _WARM_UP_FRAMES = 32
 # They tell what they were built without on every import, and bitsandbytes, at every product, how it rounds.
 _TALKATIVE = ("torchao", "torch.utils._pytree", "bitsandbytes")
 _HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+_FLOAT = "float"
 _LIBRARIES = {
+    _FLOAT: "transformers",
     "compressed-tensors": "compressed_tensors",
     "bitsandbytes": "bitsandbytes",
     "optimum-quanto": "optimum.quanto",
@@ -39,16 +41,19 @@ class TransformersEngine:
 
     It computes in float32. Layers of compressed-tensors keep their weights packed on a CPU, and with ``precision`` bf16
     multiply in that type there; on an NVIDIA GPU, with fp16 or bf16, the whole model computes in that type, and they
-    multiply by our kernel.
+    multiply by our kernel. Float checkpoints compute there in the type that they were made for, compiled where they
+    say so.
     """
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         if options.streams not in (None, 1):
             raise OptionError("torch runs one inference at a time, so it takes no streams")
-        method = artifact.manifest.execution.get("format", "")
-        compute, self._device = _dtype(options, method), _device(options.device)
+        execution = artifact.manifest.execution
+        method = execution.get("format", "")
+        compute, self._device = _dtype(options, execution), _device(options.device)
         # On a CPU only the products are in half precision: torch's depthwise convolution in it takes minutes.
-        self._dtype = torch.float32 if _widens(self._device, compute) else compute
+        narrow_products = method != _FLOAT and _widens(self._device, compute)
+        self._dtype = torch.float32 if narrow_products else compute
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         path = artifact.path("model.safetensors")
@@ -56,7 +61,7 @@ class TransformersEngine:
             raise RuntimeLoadError(
                 f"{artifact.path(CLASS_FILE)}: is code, and its hash was not checked; load it with verify"
             )
-        hindrance = obstacle(artifact.manifest.execution)
+        hindrance = obstacle(execution)
         if hindrance is not None:
             raise RuntimeLoadError(f"{path}: {hindrance}")
         self._levels = list(artifact.manifest.levels)
@@ -75,6 +80,8 @@ class TransformersEngine:
             else {self._levels[0]: self.model.lm_head.out_features}
         )
         check_signature(artifact, path, ("features", "lengths"), widths)
+        if execution.get("compile") == self._device.type:
+            self.model = _compiled(self.model)
         # compressed-tensors restores the weights at the first inference only.
         with _quiet():
             width = artifact.manifest.limits.feature_size
@@ -84,6 +91,8 @@ class TransformersEngine:
         kind = _class(artifact)
         if method == "optimum-quanto":
             return quanto.load_model(artifact, kind).to(self._device)
+        if method == _FLOAT:
+            return kind.from_pretrained(artifact.folder, dtype=self._dtype).to(self._device)
         model = kind.from_pretrained(artifact.folder, dtype=torch.float32, device_map={"": str(self._device)})
         if method == "compressed-tensors" and _widens(self._device, compute):
             packed.keep_packed(model, compute)
@@ -161,8 +170,17 @@ def _class(artifact: Artifact) -> Any:
     return getattr(sys.modules[name], CLASS)
 
 
-def _dtype(options: EngineOptions, method: str) -> torch.dtype:
+def _compiled(model: Any) -> Any:
+    """As its users do it: the first length of audio is compiled as it is, from the second on for any length."""
+    return torch.compile(model)
+
+
+def _dtype(options: EngineOptions, execution: Mapping[str, str]) -> torch.dtype:
     """What to compute in; OptionError where nothing computes in the precision asked for."""
+    method = execution.get("format", "")
+    if method == _FLOAT:
+        made_for = execution["precision"] if options.device.startswith("cuda") else "fp32"
+        return _HALVES.get(options.precision or made_for, torch.float32)
     if options.precision is None:
         return torch.float32
     if options.precision not in _HALVES or method != "compressed-tensors":

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
@@ -20,14 +21,16 @@ from ..audio import (
     SAMPLE_RATE,
     WINDOW_SECONDS,
     AudioError,
+    Fbank,
     FeatureSettings,
     Window,
     batch,
     duration,
+    fbank,
     stream,
     windows,
 )
-from ..errors import QasrError
+from ..errors import MissingExtraError, QasrError
 from .decoding import Frames, reduce_logits
 from .engine import CACHE, Engine, EngineOptions, Floats, check, load_engine
 from .stitching import Stitcher
@@ -62,6 +65,7 @@ class Model:
         window_seconds: float = WINDOW_SECONDS,
         overlap_seconds: float = OVERLAP_SECONDS,
         streams: int = 1,
+        transform: Fbank = fbank,
     ) -> None:
         self.artifact = artifact
         self.manifest = artifact.manifest
@@ -69,6 +73,7 @@ class Model:
         self.stopwatch = Stopwatch()
         self._engine = engine
         self._streams = streams
+        self._transform = transform
         self._settings = FeatureSettings.from_json(self.manifest.features)
         longest = self.manifest.limits.max_frames
         if longest is not None:
@@ -196,7 +201,9 @@ class Model:
 
     def _windows(self, recording: _Recording) -> Generator[Window]:
         try:
-            parts = windows(recording.blocks, self._settings, self._window_seconds, self._overlap_seconds)
+            parts = windows(
+                recording.blocks, self._settings, self._window_seconds, self._overlap_seconds, self._transform
+            )
             while True:
                 with self.stopwatch.running("features"):
                     window = next(parts, None)
@@ -246,6 +253,7 @@ def load(
     folder: Path | str,
     *,
     device: str = "cpu",
+    features: str = "cpu",
     threads: int | None = None,
     streams: int | None = None,
     precision: str | None = None,
@@ -256,7 +264,8 @@ def load(
     """Open an artifact made by ``qexport``; ``verify`` checks the hash of every file first.
 
     ``threads``, ``streams`` and ``precision`` are explained in ``EngineOptions``; compiled models go to ``cache``, None
-    keeps none. Raises ArtifactError, RuntimeLoadError (OptionError, DeviceError among them) or MissingExtraError.
+    keeps none. ``features`` says where audio becomes features: cpu, or cuda (cuda:1), which takes torch. Raises
+    ArtifactError, RuntimeLoadError (OptionError, DeviceError among them) or MissingExtraError.
     """
     options = EngineOptions(
         device=device,
@@ -266,8 +275,20 @@ def load(
         cache=None if cache is None else Path(cache),
     )
     check(options)
+    transform = front_end(features)
     artifact = read(folder, verify=verify)
-    return Model(artifact, load_engine(artifact, options), window_seconds, streams=streams or 1)
+    return Model(artifact, load_engine(artifact, options), window_seconds, streams=streams or 1, transform=transform)
+
+
+def front_end(device: str) -> Fbank:
+    """What computes log-mel energies on ``device``. Raises DeviceError, or MissingExtraError without torch."""
+    if device == "cpu":
+        return fbank
+    if find_spec("torch") is None:
+        raise MissingExtraError("torch", "torch")
+    from .torch_fbank import TorchFbank
+
+    return TorchFbank(device)
 
 
 class _Recording:

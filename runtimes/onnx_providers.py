@@ -6,6 +6,8 @@ import contextlib
 import importlib
 import importlib.util
 import io
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ import onnxruntime
 from .errors import DeviceError, RuntimeLoadError
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_WARNING, _FATAL = 2, 4
 _PLUGIN = "rtx"
 _PLUGIN_MODULE = "onnxruntime_ep_nv_tensorrt_rtx"
+_LINKED = "libtensorrt_rtx.so"
 
 
 def session(path: Path, settings: Any, device: str, cache: Path | None) -> onnxruntime.InferenceSession:
@@ -39,7 +43,8 @@ def session(path: Path, settings: Any, device: str, cache: Path | None) -> onnxr
                 onnxruntime.preload_dlls()
         providers = [(wanted, {"device_id": index} if index else {})]
     try:
-        made = onnxruntime.InferenceSession(str(path), settings, providers=providers)
+        with _silent():
+            made = onnxruntime.InferenceSession(str(path), settings, providers=providers)
     except Exception as error:  # onnxruntime's exceptions share no base of their own
         raise RuntimeLoadError(f"{path}: ONNX Runtime cannot load it ({first_line(error)})") from None
     # Where a provider's own libraries are missing, ONNX Runtime warns and takes the CPU instead.
@@ -53,6 +58,16 @@ def session(path: Path, settings: Any, device: str, cache: Path | None) -> onnxr
 def first_line(error: Exception) -> str:
     """What ONNX Runtime says before the traces of its own code."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Within, ONNX Runtime does not print why a provider does not start, which is said once, by us."""
+    onnxruntime.set_default_logger_severity(_FATAL)
+    try:
+        yield
+    finally:
+        onnxruntime.set_default_logger_severity(_WARNING)
 
 
 def _built_in(device: str, provider: str) -> str:
@@ -69,11 +84,19 @@ def _plug_in(settings: Any, device: str, index: int, cache: Path | None) -> str:
     """Tell ``settings`` of TensorRT-RTX on its GPU ``index``; the provider's name."""
     if importlib.util.find_spec(_PLUGIN_MODULE) is None:
         raise DeviceError(f"device {device!r} needs {_PLUGIN_MODULE}; pip install 'qasr[tensorrt-rtx]'")
+    logging.getLogger(_PLUGIN_MODULE).setLevel(logging.ERROR)  # of links that it may not make, see below
     plugin = importlib.import_module(_PLUGIN_MODULE)
     provider: str = plugin.get_ep_name()
+    library = Path(plugin.get_library_path())
+    if library.suffix == ".so" and not library.with_name(_LINKED).exists():
+        raise DeviceError(
+            f"device {device!r}: {library.parent} lacks the link {_LINKED}, which its package makes when it is first "
+            f"imported; as the user who installed it, run python -c 'import {_PLUGIN_MODULE}' once"
+        )
     if not _devices(provider):
         try:
-            onnxruntime.register_execution_provider_library(provider, plugin.get_library_path())
+            with _silent():
+                onnxruntime.register_execution_provider_library(provider, str(library))
         except Exception as error:  # as above
             reason = first_line(error).rpartition("with error: ")[2]
             raise DeviceError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,12 +17,21 @@ from ..gpu.tensorrt import Log
 from .device import Session, Stage
 from .engine import EngineOptions, Floats, check_signature
 from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
+from .tensorrt_rtx import RtxSettings
 
 ENGINE_FILE = "model.engine"
+_LOST = "; its context is lost, start again"
+_HINTS = {
+    "cudaErrorMemoryAllocation": "; take a smaller --batch-seconds, or fewer --streams",
+    **{
+        f"cudaError{name}": _LOST
+        for name in ("IllegalAddress", "LaunchFailure", "DevicesUnavailable", "ECCUncorrectable", "Unknown")
+    },
+}
 
 
 class TensorRtEngine:
-    """An engine with a context a stream, its buffers on the device, and a CUDA graph for each shape that repeats.
+    """An engine with a context a stream, its buffers on the device, and CUDA graphs of shapes that repeat.
 
     With two streams the features of one batch are computed, and its logits decoded, while the GPU works on the other.
     """
@@ -39,33 +49,39 @@ class TensorRtEngine:
         try:
             here = cuda.capability(index)
             _check_gpu(artifact, here, options.device)
-            trt = tensorrt.load(_flavour(execution))
+            flavour = _flavour(execution)
+            trt = tensorrt.load(flavour)
             self._runtime = trt.Runtime(self._log.make(trt))
             self._sessions = [Session(cuda.bindings(), index) for _ in range(options.streams or 1)]
             self._engine = self._runtime.deserialize_cuda_engine(self._path.read_bytes())
             if self._engine is None:
                 raise RuntimeLoadError(
-                    f"{self._path}: TensorRT {trt.__version__} cannot load it ({self._log.reason()})"
+                    f"{self._path}: TensorRT {trt.__version__} cannot load it ({self._log.reason()}); "
+                    f"it was built by {execution.get('tensorrt', 'an unknown version')}: export it again here"
                 )
             names = [self._engine.get_tensor_name(place) for place in range(self._engine.num_io_tensors)]
             inputs = [name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
             widths = {name: self._engine.get_tensor_shape(name)[-1] for name in names if name not in inputs}
             check_signature(artifact, self._path, inputs, widths)
+            self._rtx = None if flavour == "tensorrt" else RtxSettings(trt, self._engine, _kept(artifact, options))
             self._stages: SimpleQueue[Stage] = SimpleQueue()
             for session in self._sessions:
-                context = self._engine.create_execution_context()
+                context = self._rtx.context(self._engine) if self._rtx else self._engine.create_execution_context()
                 if context is None:
                     raise RuntimeLoadError(f"{self._path}: no memory for it on the GPU ({self._log.reason()})")
-                self._stages.put(Stage(session, context, ["features", "lengths"], self._levels))
+                graphs = self._rtx is None
+                self._stages.put(Stage(session, context, ["features", "lengths"], self._levels, graphs=graphs))
         except GpuError as error:
             raise RuntimeLoadError(f"{self._path}: {error}") from None
         self._trt = trt
         limits = artifact.manifest.limits
         self._most = (limits.max_batch or 1, limits.max_frames or 0)
+        self._fewest = limits.min_frames
 
     def infer(self, features: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
         """Logits of every level; see ``Engine.infer``. Batches over the engine's own go through it in parts.
 
+        Clips shorter than the engine's shortest are padded to it, and their logits have the frames of the padding.
         Callers beyond the number of streams wait for their turn.
         """
         most, longest = self._most
@@ -73,6 +89,8 @@ class TensorRtEngine:
             raise InferenceError(
                 f"{self._path}: {features.shape[1]} frames are more than the {longest} it was built for"
             )
+        if features.shape[1] < self._fewest:  # padding is masked, so it changes nothing
+            features = np.pad(features, ((0, 0), (0, self._fewest - features.shape[1]), (0, 0)))
         parts = [
             self._run(features[first : first + most], lengths[first : first + most])
             for first in range(0, len(features), most)
@@ -89,6 +107,8 @@ class TensorRtEngine:
         for session in self._sessions:
             self._stages.get().close()
             session.close()
+        if self._rtx is not None:
+            self._rtx.close()
         del self._engine, self._runtime
 
     def _run(self, features: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
@@ -100,7 +120,8 @@ class TensorRtEngine:
         try:
             return stage.run(given)
         except GpuError as error:
-            raise InferenceError(f"{self._path}: the GPU failed on {features.shape} ({error})") from None
+            hint = next((hint for name, hint in _HINTS.items() if name in str(error)), "")
+            raise InferenceError(f"{self._path}: the GPU failed on {features.shape} ({error}){hint}") from None
         finally:
             self._stages.put(stage)
 
@@ -117,8 +138,15 @@ def obstacle(execution: Mapping[str, str]) -> str | None:
         absent = tensorrt.missing(flavour)
         if absent is not None:
             return f"{absent} is not installed; {tensorrt.INSTALL[flavour]}"
-    if cuda.capability() is None:
+    here = cuda.capability()
+    if here is None:
         return "needs an NVIDIA GPU with its driver, and there is none here"
+    if "flavour" not in execution:  # of an engine that is yet to be built
+        there = tensorrt.installed()
+        if not there:
+            return f"TensorRT is not installed; {tensorrt.INSTALL['rtx']}"
+        if there == ["rtx"] and here not in tensorrt.RTX_CAPABILITIES:
+            return f"TensorRT-RTX has no engines for this GPU ({here}); {tensorrt.INSTALL['tensorrt']}"
     return None
 
 
@@ -129,6 +157,11 @@ def _flavour(execution: Mapping[str, str]) -> tensorrt.Flavour:
     if flavour == "rtx":
         return "rtx"
     raise GpuError(f"its flavour {flavour!r} needs a newer qasr")
+
+
+def _kept(artifact: Artifact, options: EngineOptions) -> Path | None:
+    """The file of the kernels that TensorRT-RTX has compiled for this engine."""
+    return options.cache and options.cache / "tensorrt-rtx" / f"{artifact.manifest.digest[:16]}.kernels"
 
 
 def _index(device: str) -> int:

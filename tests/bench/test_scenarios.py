@@ -73,6 +73,19 @@ def test_offline_sorts_by_length():
     assert outcome.transcripts == {0: ["100"], 1: ["300"], 2: ["200"], 3: ["400"], 4: ["500"]}
 
 
+@pytest.mark.parametrize(
+    ("scenario", "together"),
+    [("multi-stream", [100, 300, 200, 100, 300, 200, 100]), ("offline", [300, 300, 200, 200, 100, 100, 100])],
+)
+def test_a_batch_is_full_though_clips_are_few(scenario, together):
+    model = Pretender()
+    outcome = SCENARIOS[scenario](model, setup((100, 300, 200), batch=7))
+    assert model.calls == [together, together]  # warm-up and one pass
+    assert [query.clips for query in outcome.queries] == [7]
+    assert outcome.queries[0].audio_seconds == sum(together) / 16_000
+    assert outcome.transcripts == {0: ["100"], 1: ["300"], 2: ["200"]}
+
+
 def test_clips_of_one_length_are_warmed_up_once():
     model = Pretender()
     SCENARIOS["single-stream"](model, setup((100, 100, 100)))

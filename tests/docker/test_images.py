@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+import shutil
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -18,8 +21,6 @@ CLIP = reference.EVALUATION.parent / "000-m3.flac"
 def _prove():
     spec = importlib.util.spec_from_file_location("prove", ROOT / "docker" / "prove.py")
     module = importlib.util.module_from_spec(spec)
-    import sys
-
     sys.modules["prove"] = module
     spec.loader.exec_module(module)
     return module
@@ -67,7 +68,42 @@ def test_cpu_image(extras, target, most_megabytes, exported, tmp_path, capfd):
     assert (done.returncode, done.stderr) == (0, "")
     with load(artifact) as model:
         assert done.stdout == model.transcribe(CLIP).text + "\n"
+    listed = prove.run(environment, ["qexport", "--list"], home)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "no: torch is not installed, pip install 'qasr[export]'" in listed.stdout
     # The build half says what to install instead of failing in the middle.
     refused = prove.run(environment, ["qexport", "--to", "onnx-fp32", "-o", "out"], home)
     assert refused.returncode == 1
     assert refused.stderr == "qexport: error: torch is not installed; type: pip install 'qasr[export]'\n"
+
+
+def test_bench_image(exported, tmp_path):
+    """Its command, in the tests' own environment: every mounted artifact is measured, the report is in its folder."""
+    artifacts, report, home = (tmp_path / name for name in ("artifacts", "report", "home"))
+    home.mkdir()
+    for target in ("onnx-fp32", "onnx-int8"):
+        shutil.copytree(exported(target).folder, artifacts / target)
+    for service in ("cpu-bench", "gpu-bench"):
+        folders = {"/artifacts": artifacts, "/report": report}
+        command = prove.entry_point(SERVICES[service].target, folders)
+        assert command == ["sh", "-c", f'exec qbench {artifacts}/*/ --report {report} "$@"', "qbench"]
+    quick = ["--limit", "2", "--rounds", "1", "--scenario", "single-stream", "--min-seconds", "0", "--min-queries", "1"]
+    done = prove.run(Path(sys.prefix), [*command, *quick], home)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in report.iterdir()} == {"report.html", "report.json", "report.csv"}
+    rows = json.loads((report / "report.json").read_text(encoding="utf-8"))["rows"]
+    assert [(row["name"], row["failure"]) for row in rows] == [("onnx-fp32", None), ("onnx-int8", None)]
+    assert "onnx-int8" in done.stdout
+    empty = prove.entry_point("bench", {"/artifacts": tmp_path / "nothing", "/report": report})
+    done = prove.run(Path(sys.prefix), empty, home)
+    assert done.returncode == 1
+    assert done.stderr.startswith("qbench: error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_arguments_behind_two_dashes_are_the_images():
+    assert prove._split(["cpu", "--build-arg", "EXTRAS=onnx", "--", "--help"]) == (
+        ["cpu", "--build-arg", "EXTRAS=onnx"],
+        ["--help"],
+    )
+    assert prove._split(["cpu"]) == (["cpu"], [])

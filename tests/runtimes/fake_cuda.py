@@ -20,8 +20,8 @@ class FakeCuda:
         cudaDevAttrComputeCapabilityMajor="major", cudaDevAttrComputeCapabilityMinor="minor"
     )
 
-    def __init__(self, capability=(8, 9), devices=1, fail=None):
-        self.capability, self.devices, self.fail = capability, devices, fail
+    def __init__(self, capability=(8, 9), devices=1, fail=None, status=2):
+        self.capability, self.devices, self.fail, self.status = capability, devices, fail, status
         self.calls = []
         self.memory = {}
         self.recording = None
@@ -34,7 +34,7 @@ class FakeCuda:
         def call(*arguments):
             self.calls.append(name)
             if name == self.fail:
-                return (SimpleNamespace(name="cudaErrorMemoryAllocation", __int__=lambda: 2) and Status(2),)
+                return (Status(self.status),)
             given = getattr(self, f"_{name}", lambda *_: ())(*arguments)
             return (Status(OK), *given)
 
@@ -97,7 +97,7 @@ class FakeCuda:
 class Status(int):
     @property
     def name(self):
-        return {0: "cudaSuccess", 2: "cudaErrorMemoryAllocation"}[self]
+        return {0: "cudaSuccess", 2: "cudaErrorMemoryAllocation", 46: "cudaErrorDevicesUnavailable"}[self]
 
 
 class FakeTrt:
@@ -106,12 +106,14 @@ class FakeTrt:
     __version__ = "1.7.1"
     TensorIOMode = SimpleNamespace(INPUT="input", OUTPUT="output")
     LayerInformationFormat = SimpleNamespace(JSON="json")
+    CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole")
 
     class ILogger:
         pass
 
-    def __init__(self, cuda, levels, *, largest=(8, 1500), loads=True):
-        self.cuda, self.levels, self.largest, self.loads = cuda, levels, largest, loads
+    def __init__(self, cuda, levels, *, largest=(8, 1500), shortest=1, loads=True):
+        self.cuda, self.levels, self.largest, self.shortest, self.loads = cuda, levels, largest, shortest, loads
+        self.configs = []
 
     def Runtime(self, logger):
         def deserialize(data):
@@ -140,12 +142,35 @@ class FakeEngine:
     def get_tensor_shape(self, name):
         return (-1, -1, self.trt.levels.get(name, 160))
 
-    def create_execution_context(self):
+    def create_execution_context(self, config=None):
         return FakeContext(self.trt)
+
+    def create_runtime_config(self):
+        self.trt.configs.append(FakeConfig())
+        return self.trt.configs[-1]
 
     def create_engine_inspector(self):
         layers = [{"LayerType": "a"}, {"LayerType": "b"}]
         return SimpleNamespace(get_engine_information=lambda form: json.dumps({"Layers": layers}))
+
+
+class FakeConfig:
+    """TensorRT-RTX's; its cache takes blobs that begin with a magic word, and has one more kernel when it is kept."""
+
+    def __init__(self):
+        self.cuda_graph_strategy = self.cache = None
+        self.blob = b"kernels"
+
+    def create_runtime_cache(self):
+        def deserialize(blob):
+            self.blob = blob if blob.startswith(b"kernels") else self.blob
+            return blob == self.blob
+
+        return SimpleNamespace(deserialize=deserialize, serialize=lambda: self.blob + b" more")
+
+    def set_runtime_cache(self, cache):
+        self.cache = cache
+        return True
 
 
 class FakeContext:
@@ -155,7 +180,8 @@ class FakeContext:
 
     def set_input_shape(self, name, shape):
         self.shapes[name] = tuple(shape)
-        return all(one <= most for one, most in zip(shape[:2], self.trt.largest, strict=False))
+        fits = all(one <= most for one, most in zip(shape[:2], self.trt.largest, strict=False))
+        return fits and (len(shape) == 1 or shape[1] >= self.trt.shortest)
 
     def get_tensor_shape(self, name):
         return (*self.shapes["features"][:2], self.trt.levels[name])

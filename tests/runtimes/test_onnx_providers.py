@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from qasr import load
-from qasr.runtimes import DeviceError, onnx_providers
+from qasr.runtimes import DeviceError, EngineOptions, load_engine, onnx_providers
 from qasr.runtimes.onnx_providers import onnxruntime
 
 NAME = "NvTensorRTRTXExecutionProvider"
@@ -45,25 +47,32 @@ def test_a_device_that_does_not_start_is_no_silent_cpu(toy, monkeypatch):
         "InferenceSession",
         lambda path, options, providers: real(path, options, providers=["CPUExecutionProvider"]),
     )
+    newer = msgspec.structs.replace(toy.manifest, toolchain={"onnxruntime": "99.0"})
     with pytest.raises(DeviceError) as error:
-        load(toy.folder, device="cuda:0")
+        load_engine(dataclasses.replace(toy, manifest=newer), EngineOptions(device="cuda:0"))
+    # A newer release would not help.
+    assert one_line(error).endswith("or use --device cpu")
     assert "device 'cuda:0': CUDAExecutionProvider does not start here" in one_line(error)
 
 
 @pytest.fixture
-def plugin(monkeypatch):
+def plugin(monkeypatch, tmp_path):
     """The plug-in's module, whose library finds as many GPUs as it is told."""
+    library = tmp_path / "plugin" / "plugin.so"
+    library.parent.mkdir()
 
-    def install(gpus=1, failure=None):
+    def install(gpus=1, failure=None, *, linked=True):
         devices = []
+        if linked:
+            library.with_name("libtensorrt_rtx.so").touch()
 
         def register(name, path):
-            assert (name, path) == (NAME, "plugin.so")
+            assert (name, path) == (NAME, str(library))
             if failure:
                 raise RuntimeError(failure)
             devices.extend(SimpleNamespace(ep_name=name, number=number) for number in range(gpus))
 
-        module = SimpleNamespace(get_ep_name=lambda: NAME, get_library_path=lambda: "plugin.so")
+        module = SimpleNamespace(get_ep_name=lambda: NAME, get_library_path=lambda: str(library))
         monkeypatch.setitem(sys.modules, "onnxruntime_ep_nv_tensorrt_rtx", module)
         monkeypatch.setattr(onnx_providers.importlib.util, "find_spec", lambda name: name)
         monkeypatch.setattr(onnxruntime, "register_execution_provider_library", register)
@@ -96,6 +105,17 @@ def test_tensorrt_rtx_without_a_driver(toy, plugin):
         load(toy.folder, device="rtx")
     assert one_line(error) == (
         f"device 'rtx': {NAME} does not start here (libcuda.so.1: no such file); it needs an NVIDIA GPU with its driver"
+    )
+
+
+def test_tensorrt_rtx_without_its_links(toy, plugin, tmp_path):
+    """Its package makes them when root, or who installed it, imports it for the first time."""
+    plugin(linked=False)
+    with pytest.raises(DeviceError) as error:
+        load(toy.folder, device="rtx")
+    assert one_line(error) == (
+        f"device 'rtx': {tmp_path / 'plugin'} lacks the link libtensorrt_rtx.so, which its package makes when it is "
+        "first imported; as the user who installed it, run python -c 'import onnxruntime_ep_nv_tensorrt_rtx' once"
     )
 
 

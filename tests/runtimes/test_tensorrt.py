@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -10,7 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from qasr.artifacts import InputLimits, create
+from qasr import load
+from qasr.artifacts import ArtifactError, InputLimits, create
 from qasr.gpu import cuda
 from qasr.runtimes import DeviceError, EngineOptions, InferenceError, OptionError, RuntimeLoadError, load_engine
 from qasr.runtimes import tensorrt as runtime
@@ -18,16 +20,25 @@ from qasr.runtimes import tensorrt as runtime
 from .fake_cuda import FakeCuda, FakeTrt
 
 LEVELS = {"letters": 4, "loud": 2}
-EXECUTION = {"flavour": "rtx", "tensorrt": "1.7.1", "compute_capabilities": "8.6 8.9"}
+LIMITS = InputLimits(160, 1, 1500, 4)
+EXECUTION = {"flavour": "tensorrt", "tensorrt": "1.7.0", "compute_capabilities": "8.6 8.9"}
 
 
 @pytest.fixture
-def artifact(tmp_path, make_manifest):
-    with create(tmp_path / "engine") as staging:
-        (staging.folder / "model.engine").write_bytes(b"an engine")
-        limits = InputLimits(160, 1, 1500, 4)
-        staging.seal(make_manifest("tensorrt-int8", engine="tensorrt", execution=EXECUTION, limits=limits))
-        return staging.publish()
+def make_artifact(tmp_path, make_manifest):
+    def make(limits=LIMITS, **execution):
+        with create(tmp_path / "engine") as staging:
+            (staging.folder / "model.engine").write_bytes(b"an engine")
+            told = EXECUTION | execution
+            staging.seal(make_manifest("tensorrt-int8", engine="tensorrt", execution=told, limits=limits))
+            return staging.publish()
+
+    return make
+
+
+@pytest.fixture
+def artifact(make_artifact):
+    return make_artifact()
 
 
 @pytest.fixture
@@ -37,7 +48,8 @@ def gpu(monkeypatch):
     def put(fake=None, **options):
         fake = fake or FakeCuda()
         monkeypatch.setattr(cuda, "bindings", lambda: fake)
-        monkeypatch.setattr(runtime.tensorrt, "load", lambda flavour: FakeTrt(fake, LEVELS, **options))
+        fake.trt = FakeTrt(fake, LEVELS, **options)
+        monkeypatch.setattr(runtime.tensorrt, "load", lambda flavour: fake.trt)
         monkeypatch.setattr(runtime.tensorrt, "missing", lambda flavour: None)
         return fake
 
@@ -152,16 +164,24 @@ def test_a_shape_that_the_engine_refuses(artifact, gpu):
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "status", "message"),
     [
-        ("cudaMalloc", r"the GPU failed on \(2, 7, 160\) \(cudaMalloc failed \(cudaErrorMemoryAllocation\)\)"),
-        ("cudaStreamSynchronize", r"\(cudaStreamSynchronize failed \(cudaErrorMemoryAllocation\)\)"),
+        (
+            "cudaMalloc",
+            2,
+            r"on \(2, 7, 160\) \(cudaMalloc failed \(cudaErrorMemoryAllocation\)\); take a smaller --batch-seconds",
+        ),
+        (
+            "cudaStreamSynchronize",
+            46,
+            r"\(cudaStreamSynchronize failed \(cudaErrorDevicesUnavailable\)\); its context is lost, start again",
+        ),
     ],
 )
-def test_a_gpu_that_fails(artifact, gpu, call, message):
+def test_a_gpu_that_fails(artifact, gpu, call, status, message):
     fake = gpu()
     engine = load_engine(artifact, EngineOptions())
-    fake.fail = call
+    fake.fail, fake.status = call, status
     with pytest.raises(InferenceError, match=message) as error:
         engine.infer(*given())
     assert "\n" not in str(error.value)
@@ -190,13 +210,72 @@ def test_refused_at_load(artifact, gpu, fake, options, kind, message):
     assert "\n" not in str(error.value)
 
 
-def test_an_engine_of_another_release(artifact, gpu):
+def test_an_engine_of_another_release_or_a_damaged_one(artifact, gpu):
     gpu(loads=False)
-    with pytest.raises(RuntimeLoadError, match=r"TensorRT 1.7.1 cannot load it \(the magic tag does not match\)"):
+    message = (
+        r"TensorRT 1.7.1 cannot load it \(the magic tag does not match\); it was built by 1.7.0: export it again here"
+    )
+    with pytest.raises(RuntimeLoadError, match=message):
         load_engine(artifact, EngineOptions())
 
 
-def test_the_other_flavour(artifact, gpu, monkeypatch):
+def test_a_damaged_engine_is_refused_by_its_hash(artifact, gpu):
+    gpu()
+    (artifact.folder / "model.engine").write_bytes(b"an engin?")
+    with pytest.raises(ArtifactError, match=r"model.engine: changed since it was exported \(SHA-256 differs\)"):
+        load(artifact.folder, device="cuda")
+
+
+def test_longer_recordings_go_through_in_windows(make_artifact, gpu):
+    """3 s is the longest that this engine takes."""
+    gpu(largest=(4, 150))
+    samples = np.random.default_rng(0).standard_normal(16_000 * 10).astype(np.float32)
+    with load(make_artifact(InputLimits(160, 1, 150, 4)).folder, device="cuda") as model:
+        found = model.transcribe(samples)
+    assert found.seconds == 10.0
+
+
+def test_shorter_clips_are_padded(make_artifact, gpu):
+    gpu(shortest=50)
+    engine = load_engine(make_artifact(InputLimits(160, 50, 1500, 4)), EngineOptions())
+    call = given(2, 7)
+    found = engine.infer(*call)
+    for level, logits in expected(*call).items():
+        np.testing.assert_allclose(found[level][:, :7], logits, rtol=1e-4, atol=1e-4)
+
+
+def test_tensorrt_rtx_makes_its_own_graphs_and_keeps_its_kernels(make_artifact, gpu, tmp_path):
+    artifact, fake = make_artifact(flavour="rtx"), gpu()
+    options = EngineOptions(cache=tmp_path / "cache")
+    kept = tmp_path / "cache" / "tensorrt-rtx" / f"{artifact.manifest.digest[:16]}.kernels"
+    for start in range(2):
+        engine = load_engine(artifact, options)
+        for seed in range(3):
+            check(engine, *given(seed=seed))
+        engine.close()
+        assert kept.read_bytes() == b"kernels" + b" more" * (start + 1)
+    assert "cudaStreamBeginCapture" not in fake.calls
+    assert {config.cuda_graph_strategy for config in fake.trt.configs} == {"whole"}
+    kept.write_bytes(b"of another GPU")
+    load_engine(artifact, options).close()
+    assert kept.read_bytes() == b"kernels more"
+    assert list(kept.parent.iterdir()) == [kept]
+    fake.trt.configs.clear()
+    load_engine(artifact, EngineOptions()).close()
+    assert fake.trt.configs[0].cache is None
+
+
+def test_kernels_that_cannot_be_kept(make_artifact, gpu, tmp_path):
+    gpu()
+    (tmp_path / "cache").write_bytes(b"a file")
+    with pytest.raises(
+        RuntimeLoadError, match=r"kernels: compiled kernels cannot be kept there \(.*\); use --no-cache"
+    ):
+        load_engine(make_artifact(flavour="rtx"), EngineOptions(cache=tmp_path / "cache"))
+
+
+def test_the_other_flavour(make_artifact, gpu, monkeypatch):
+    artifact = make_artifact(flavour="rtx")
     gpu()
     monkeypatch.setattr(runtime.tensorrt, "missing", lambda flavour: "tensorrt_rtx_bindings")
     with pytest.raises(
@@ -210,6 +289,22 @@ def test_an_engine_of_other_levels(artifact, gpu, tmp_path):
     manifest = msgspec.structs.replace(artifact.manifest, levels={"letters": artifact.manifest.levels["letters"]})
     with pytest.raises(RuntimeLoadError, match=r"its outputs .* are not the manifest's levels"):
         load_engine(dataclasses.replace(artifact, manifest=manifest), EngineOptions())
+
+
+@pytest.mark.parametrize(
+    ("there", "capability", "message"),
+    [
+        ([], (8, 9), r"TensorRT is not installed; pip install 'qasr\[tensorrt-rtx\]'"),
+        (["rtx"], (9, 0), r"TensorRT-RTX has no engines for this GPU \(9.0\); pip install tensorrt"),
+        (["tensorrt", "rtx"], (9, 0), None),
+        (["rtx"], (8, 9), None),
+    ],
+)
+def test_what_the_list_of_targets_says(monkeypatch, there, capability, message):
+    monkeypatch.setattr(cuda, "bindings", lambda: FakeCuda(capability))
+    monkeypatch.setattr(runtime.tensorrt, "installed", lambda: there)
+    found = runtime.obstacle({})
+    assert (found is None) if message is None else re.match(message, found)
 
 
 def test_without_a_gpu(monkeypatch):

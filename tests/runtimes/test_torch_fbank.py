@@ -1,0 +1,81 @@
+"""Features with torch equal those of ``audio``; on its CPU here, on a GPU where there is one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from qasr import load, reference
+from qasr.audio import FeatureSettings, extract, fbank, read
+from qasr.audio.features import normalize, stack
+from qasr.errors import MissingExtraError
+from qasr.runtimes import DeviceError, Model, model
+from qasr.runtimes.torch_fbank import TorchFbank
+
+SETTINGS = FeatureSettings(padding_value=1.0)
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no NVIDIA GPU here")
+    ),
+]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("clip", ["000-m3.flac", "157-annie.flac"])
+def test_speech(device, clip):
+    waveform = read(reference.EVALUATION.parent / clip)
+    energies = TorchFbank(device)(waveform, SETTINGS)
+    assert energies.dtype == np.float32
+    np.testing.assert_allclose(energies, fbank(waveform, SETTINGS), atol=1e-5)
+    np.testing.assert_allclose(stack(normalize(energies), SETTINGS), extract(waveform, SETTINGS), atol=1e-4)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("samples", [0, 399, 400, 559, 560, 16_001])
+def test_any_length(device, samples, speechlike):
+    waveform = speechlike(2.0)[:samples]
+    expected = fbank(waveform, SETTINGS)
+    np.testing.assert_allclose(TorchFbank(device)(waveform, SETTINGS), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_blocks_meet(device, speechlike):
+    """50 s is more than lies on the device at a time."""
+    waveform = np.concatenate([speechlike(49.0), np.zeros(16_000, np.float32)])
+    found = TorchFbank(device)(waveform, FeatureSettings(num_mel_bins=40))
+    assert found.shape == (4998, 40)
+    np.testing.assert_allclose(found, fbank(waveform, FeatureSettings(num_mel_bins=40)), atol=1e-5)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_same_transcripts(device, toy, make_tones):
+    """In one window and in several, alone and in a batch."""
+    engine = load(toy.folder)._engine
+    texts = ["abc", "cab" * 20]
+    with Model(toy, engine, 4.0, 1.0, transform=TorchFbank(device)) as heard:
+        assert [found.text for found in heard.transcribe_batch([make_tones(text) for text in texts])] == texts
+        assert heard.transcribe(make_tones("abc")).text == "abc"
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("gpu", "features are computed on cpu, cuda or cuda:N, not on 'gpu'"),
+        ("cuda:x", "not on 'cuda:x'"),
+        ("cpu:1", "not on 'cpu:1'"),
+        ("cuda:99", r"features on 'cuda:99': this torch \(\S+\) sees \d+ NVIDIA GPUs here; leave --features out"),
+    ],
+)
+def test_a_device_that_is_not_there(toy, device, message):
+    with pytest.raises(DeviceError, match=message) as error:
+        load(toy.folder, features=device)
+    assert "\n" not in str(error.value)
+
+
+def test_without_torch(toy, monkeypatch):
+    monkeypatch.setattr(model, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"torch is not installed; type: pip install 'qasr\[torch\]'"):
+        load(toy.folder, features="cuda")
+    assert load(toy.folder).transcribe(np.zeros(16_000, np.float32)).text == ""
