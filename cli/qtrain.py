@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,11 @@ _SCHEME_OPTIONS = (
     click.option("--symmetric", is_flag=True, help="Groups without zero points, for int4 and int2, as hf-gptq needs."),
     click.option("--asymmetric-inputs", is_flag=True, help="Input ranges with zero points; TensorRT knows none."),
     click.option("--round-outputs", is_flag=True, help="Round outputs too, as torchscript-qnnpack does."),
+    click.option(
+        "--start",
+        type=click.Choice(["gptq", "mse"]),
+        help="The technique with which int4 and int2 begin; mse needs less audio.  [default: gptq]",
+    ),
     click.option(
         "--learn-scales/--fixed-scales",
         default=None,
@@ -143,6 +149,7 @@ def _check(given: dict[str, Any]) -> None:
     applies = {
         "group_size": (grouped, "--scheme int4 and int2"),
         "symmetric": (grouped, "--scheme int4 and int2"),
+        "start": (grouped, "--scheme int4 and int2"),
         "asymmetric_inputs": (not grouped, "--scheme int8"),
         "round_outputs": (not grouped, "--scheme int8"),
         "ctc": (given["distill"], "--distill, and without it the loss anyway,"),
@@ -170,6 +177,10 @@ class _Display:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+
+    def track(self, items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
+        """Show a bar over ``items``."""
+        return self._progress.track(items, total, description=description)
 
     def began(self, steps: int, done: int) -> None:
         """Set the bar's length."""

@@ -8,7 +8,7 @@ from .bnb import llm_int8, nf4
 from .budget import within_budget
 from .checks import check
 from .dynamic import dynamic
-from .gptq import gptq
+from .gptq import TooFewFramesError, gptq
 from .grouped import GroupedLinear
 from .hqq import hqq
 from .inc import inc
@@ -69,6 +69,7 @@ __all__ = [
     "Scheme",
     "StaticLinear",
     "Technique",
+    "TooFewFramesError",
     "WeightOnlyLinear",
     "WeightScheme",
     "check",

@@ -21,8 +21,7 @@ from ..models import DeployableCTC
 from . import grid, ops
 from .grouped import GroupedLinear
 from .linear import Range, StaticLinear
-from .scheme import WeightScheme
-from .technique import Options, check_groups, quantizable, replace
+from .technique import Options, quantizable, replace
 
 # Of the newest batch in a moving average of ranges: after 50 batches the first counts for less than one part in ten.
 _NEWEST = 0.05
@@ -145,21 +144,20 @@ class FakeStaticLinear(nn.Module):
 class FakeGroupedLinear(nn.Module):
     """What becomes a GroupedLinear: codes of few bits with a scale and a zero point for every group of inputs.
 
-    ``weight`` (out, in) and ``bias`` (out,) are trained, and ``scale`` (out, groups) too where scales are learned.
-    Scales begin, and zero points stay, where the error of the untrained weights is least. Inputs are rounded group by
-    group, as integer engines do.
+    ``weight`` (out, in) and ``bias`` (out,) are trained, and ``scale`` (out, groups) too where scales are learned. They
+    begin as what another technique has made of them, and zero points stay so. Inputs are rounded group by group, as
+    integer engines do.
     """
 
     zero_point: Tensor
 
-    def __init__(self, linear: nn.Linear, scheme: WeightScheme, *, round_inputs: bool, learn_scales: bool) -> None:
+    def __init__(self, layer: GroupedLinear, *, round_inputs: bool, learn_scales: bool) -> None:
         super().__init__()
-        self.weight, self.bias = _trained_parts(linear)
-        self.weight_scheme = scheme
+        self.weight, self.bias = nn.Parameter(layer.weight.clone()), nn.Parameter(layer.bias.clone())
+        self.weight_scheme = layer.scheme.weight
         self._round_inputs = round_inputs
-        start = grid.by_error(self.weight.detach(), scheme)
-        self.scale = nn.Parameter(start.scale, requires_grad=learn_scales)
-        self.register_buffer("zero_point", start.zero_point)
+        self.scale = nn.Parameter(layer.scale.clone(), requires_grad=learn_scales)
+        self.register_buffer("zero_point", layer.zero_point.clone())
 
     def forward(self, input: Tensor) -> Tensor:
         """``input`` (B, T, in): (B, T, out)."""
@@ -189,29 +187,30 @@ Fake = FakeStaticLinear | FakeGroupedLinear
 
 
 def prepare(model: DeployableCTC, options: Options, frames: Frames, *, learn_scales: bool) -> list[str]:
-    """Replace every chosen Linear by one that trains as it will be: in groups where ``options.scheme`` has them.
+    """Replace every GroupedLinear, or where there is none every chosen Linear, by a layer that trains as it will be.
 
     Everything in the model is trained from here on. Returns the layers' names; raises QuantizationError as techniques
     do.
     """
-    scheme = options.scheme
-    linears = quantizable(model, options.exclude)
-    check_groups(linears, scheme)
     model.requires_grad_(True)
+    grouped = [(name, module) for name, module in model.named_modules() if isinstance(module, GroupedLinear)]
+    linears = [] if grouped else quantizable(model, options.exclude)
+    for name, layer in grouped:
+        rounds = options.activation == "grouped"
+        replace(model, name, FakeGroupedLinear(layer, round_inputs=rounds, learn_scales=learn_scales))
     for name, linear in linears:
-        if scheme.group_size is None:
-            layer: Fake = FakeStaticLinear(
+        replace(
+            model,
+            name,
+            FakeStaticLinear(
                 linear,
                 frames,
                 symmetric_inputs=options.symmetric_inputs,
                 outputs=options.outputs,
                 learn_scales=learn_scales,
-            )
-        else:
-            rounds = options.activation == "grouped"
-            layer = FakeGroupedLinear(linear, scheme, round_inputs=rounds, learn_scales=learn_scales)
-        replace(model, name, layer)
-    return [name for name, _ in linears]
+            ),
+        )
+    return [name for name, _ in (*grouped, *linears)]
 
 
 @contextmanager

@@ -24,6 +24,10 @@ _BLOCK = 128
 FRAMES_PER_SECOND = 50
 
 
+class TooFewFramesError(QuantizationError):
+    """Calibration audio of which no Hessian can be made."""
+
+
 class Hessian:
     """XᵀX (in, in) of a layer's inputs, over the frames seen."""
 
@@ -63,7 +67,7 @@ def check_frames(linears: dict[str, nn.Linear], calibration: CalibrationSet) -> 
     name, linear = max(linears.items(), key=lambda item: item[1].in_features)
     frames = calibration.seconds * FRAMES_PER_SECOND
     if frames < linear.in_features:
-        raise QuantizationError(
+        raise TooFewFramesError(
             f"calibration on {calibration.name} has {frames:.0f} frames, too few for the Hessian of {name}, which has "
             f"{linear.in_features} inputs; give at least {linear.in_features / FRAMES_PER_SECOND:.0f} s of audio"
         )

@@ -51,6 +51,8 @@ class TrainingOptions:
     """Outputs are rounded too, as QNNPACK's kernels do."""
     learn_scales: bool | None = None
     """Scales are trained (learned step sizes); None: where weights have few bits."""
+    start: Literal["gptq", "mse"] = "gptq"
+    """The technique whose weights of few bits the training begins with."""
     watch_share: float = 0.2
     """The part of all steps in which ranges of activations follow what passes; then they are frozen, or trained."""
     distill: bool = False

@@ -51,9 +51,9 @@ def train(
         training, held_out = _data(data, checkpoint.levels, options, Path(scratch))
         place = output.with_name(f"{output.name}.training")
         settings = FeatureSettings.from_json(checkpoint.features)
-        trainer = Trainer(checkpoint, training, held_out, settings, options, place)
+        trainer = Trainer(checkpoint, training, held_out, settings, options, place, display)
         parent = checkpoint.source(trainer.model)
-        outcome = trainer.run(display, resume=resume)
+        outcome = trainer.run(resume=resume)
         record = {
             "qasr_version": __version__,
             "parent": {"name": checkpoint.name, "revision": checkpoint.revision, "sha256": parent.sha256},

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from ..audio import FeatureSettings
 from ..models import Checkpoint, DeployableCTC
-from ..quantizers import fake
+from ..quantizers import TECHNIQUES, CalibrationSet, Options, TooFewFramesError, fake
 from . import losses
 from .data import Batch, TrainingSet
 from .errors import DivergedError, TrainingError
@@ -28,10 +29,14 @@ _WARM_UP_SHARE = 0.05
 _LARGEST_GRADIENT = 1.0
 _BETAS = (0.9, 0.98)
 _RATE_OF_SCALES = 0.1
+_CALIBRATION_CLIPS = 64
 
 
 class Display(Protocol):
     """How a training shows what it is doing."""
+
+    def track(self, items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
+        """``items``, with a display of how many are done."""
 
     def began(self, steps: int, done: int) -> None:
         """How many steps there will be, and how many were done before."""
@@ -67,9 +72,10 @@ class Trainer:
         settings: FeatureSettings,
         options: TrainingOptions,
         folder: Path,
+        display: Display,
     ) -> None:
         self._training, self._held_out, self._settings, self._options = training, held_out, settings, options
-        self._folder = folder
+        self._folder, self._display = folder, display
         self._device = torch.device(options.device)
         torch.manual_seed(options.seed)
         torch.set_flush_denormal(True)
@@ -78,7 +84,10 @@ class Trainer:
         self._blank = int(checkpoint.config.pad_token_id)
         self._teacher: DeployableCTC | None = copy.deepcopy(self.model)
         self._frames = fake.Frames()
-        self.layers = fake.prepare(self.model, options.for_layers(), self._frames, learn_scales=options.learns_scales)
+        told = dataclasses.replace(options.for_layers(), track=display.track)
+        if told.scheme.group_size is not None:
+            self._begin(told)
+        self.layers = fake.prepare(self.model, told, self._frames, learn_scales=options.learns_scales)
         self.model.to(self._device)
         if options.gradient_checkpointing:
             _compute_twice(self.model)
@@ -89,24 +98,31 @@ class Trainer:
         self._history: list[Evaluation] = []
         self._optimizer = torch.optim.AdamW(_groups(self.model), weight_decay=0.0, betas=_BETAS)
 
-    def run(self, display: Display, *, resume: bool) -> Outcome:
+    def _begin(self, options: Options) -> None:
+        """Round the weights by the technique with which the training begins. Raises QuantizationError."""
+        try:
+            TECHNIQUES[self._options.start](self.model, options, _calibration(self._training, self._settings))
+        except TooFewFramesError as error:
+            raise TooFewFramesError(f"{error}, or begin with --start mse") from None
+
+    def run(self, *, resume: bool) -> Outcome:
         """Train, or go on. Raises DivergedError once the loss is no number, and TrainingError for another's state."""
         self._folder.mkdir(parents=True, exist_ok=True)
         if resume:
             self._restore()
-        display.began(self.steps, self._step)
+        self._display.began(self.steps, self._step)
         original = self._evaluate(self._run_teacher, step=0)
-        display.evaluated(original, what="fp32")
+        self._display.evaluated(original, what="fp32")
         if not self._options.distill and all(utterance.ids for utterance in self._held_out.utterances):
             self._teacher = None  # a model's worth of memory
         every = max(1, self.steps // self._options.evaluations)
         for batches in self._rest():
             loss = self._take_step(batches)
-            display.stepped(loss)
+            self._display.stepped(loss)
             if self._step % every and self._step != self.steps:
                 continue
             tried = self._evaluate(self._run, self._step)
-            display.evaluated(tried, what=self._options.scheme)
+            self._display.evaluated(tried, what=self._options.scheme)
             self._history.append(tried)
             self._save()
             if self._tired():
@@ -259,6 +275,19 @@ def rate(step: int, steps: int) -> float:
     if step < warm_up:
         return (step + 1) / warm_up
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+def _calibration(training: TrainingSet, settings: FeatureSettings) -> CalibrationSet:
+    """Some of the training audio, for techniques with which a training begins."""
+    count = min(_CALIBRATION_CLIPS, len(training.utterances))
+    places = [place * len(training.utterances) // count for place in range(count)]
+    seconds = sum(training.utterances[place].seconds for place in places)
+
+    def features() -> Iterator[Tensor]:
+        for place in places:
+            yield training.batch([place], settings).features
+
+    return CalibrationSet(training.name, training.sha256(), round(seconds, 3), count, features)
 
 
 def _groups(model: DeployableCTC) -> list[dict[str, Any]]:

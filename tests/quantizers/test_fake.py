@@ -10,7 +10,6 @@ from qasr.quantizers import (
     ActivationScheme,
     GroupedLinear,
     Options,
-    QuantizationError,
     Scheme,
     StaticLinear,
     WeightScheme,
@@ -55,7 +54,11 @@ def test_static_layer_computes_what_it_becomes(linear, values, learn_scales, out
 @pytest.mark.parametrize("scheme", [INT4, INT2], ids=str)
 @pytest.mark.parametrize("round_inputs", [False, True])
 def test_grouped_layer_computes_what_it_becomes(linear, values, scheme, round_inputs):
-    layer = FakeGroupedLinear(linear, scheme, round_inputs=round_inputs, learn_scales=True)
+    start = grid.by_error(linear.weight, scheme)
+    grouped = GroupedLinear(start.codes(linear.weight, scheme.bits), start.scale, start.zero_point, linear.bias, scheme)
+    layer = FakeGroupedLinear(grouped, round_inputs=round_inputs, learn_scales=True)
+    assert torch.equal(layer.finished().codes, grouped.codes)
+    assert torch.equal(layer.finished().scale, grouped.scale)
     layer.scale.data.mul_(1.1)  # as if trained: values that fp16 does not hold
     found = layer.finished()
     assert isinstance(found, GroupedLinear)
@@ -140,9 +143,3 @@ def test_prepared_model_finishes(make_model, logits_of):
     assert sum(isinstance(module, FakeStaticLinear) for module in model.modules()) == 32
     assert float((logits_of(done) - before).norm() / before.norm()) < 1.5e-2  # last bits flip roundings
     assert not any(parameter.requires_grad for parameter in done.parameters())
-
-
-def test_refuses_groups_that_do_not_divide(make_model):
-    options = Options(exclude=("heads",), scheme=WeightScheme(4, True, 64))
-    with pytest.raises(QuantizationError, match="groups of 64 do not divide the 160 inputs of projection"):
-        fake.prepare(make_model(), options, Frames(), learn_scales=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from qasr.models import open_checkpoint
-from qasr.quantizers import GroupedLinear, QuantizationError, StaticLinear, stored
+from qasr.quantizers import GroupedLinear, QuantizationError, StaticLinear, TooFewFramesError, stored
 from qasr.training import DivergedError, TrainingError, TrainingOptions
 from qasr.training import trainer as trainers
 from qasr.training.run import train
@@ -24,6 +24,9 @@ class Heard:
         self.steps = self.done = 0
         self.losses: list[float] = []
         self.said: list[tuple[str, int, float]] = []
+
+    def track(self, items, description, total):
+        return items
 
     def began(self, steps, done):
         self.steps, self.done = steps, done
@@ -70,7 +73,7 @@ def test_full(make_data, tmp_path):
 
 
 def test_same_seed_same_bytes(make_data, tmp_path):
-    options = replace(QUICK, epochs=1, evaluations=1, scheme="int2", partial=True, group_size=32)
+    options = replace(QUICK, epochs=1, evaluations=1, scheme="int2", partial=True, group_size=32, start="mse")
     for name in ("a", "b"):
         train("reference", make_data(count=6), tmp_path / name, options, Heard())
     for file in ("model.safetensors", "quantization.safetensors", "training.json", "config.json"):
@@ -91,7 +94,7 @@ def test_distillation_needs_no_labels(make_data, tmp_path):
 
 
 def test_goes_on_after_an_interruption(make_data, tmp_path, monkeypatch):
-    options = replace(QUICK, scheme="int2", epochs=4, evaluations=4)
+    options = replace(QUICK, scheme="int2", start="mse", epochs=3, evaluations=4)
     whole = Heard()
     train("reference", make_data(), tmp_path / "whole", options, whole)
 
@@ -149,6 +152,8 @@ def test_refusals(make_data, tmp_path):
         train("reference", make_data(), tmp_path / "t", replace(QUICK, scheme="int4", group_size=100), Heard())
     with pytest.raises(QuantizationError, match=r"no layer matches the excluded layers.9.\*; layers are named like"):
         train("reference", make_data(), tmp_path / "t", replace(QUICK, exclude=("layers.9.*",)), Heard())
+    with pytest.raises(TooFewFramesError, match=r"too few for the Hessian .* s of audio, or begin with --start mse"):
+        train("reference", make_data(count=4), tmp_path / "t", replace(QUICK, scheme="int4"), Heard())
     with pytest.raises(TrainingError, match=r"t.training: holds no state to resume; leave --resume out"):
         train("reference", make_data(), tmp_path / "t", QUICK, Heard(), resume=True)
     (tmp_path / "t").mkdir()

@@ -18,6 +18,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from qasr.training.data import labelled
 from qasr.training.evaluation import evaluate
 
 EXCLUDE = ("projection", "heads")
+SILENT = SimpleNamespace(track=lambda items, *_: items)
 
 
 def qconfig() -> ao.QConfig:
@@ -101,7 +103,7 @@ def main() -> None:
         training = labelled(given.data, checkpoint.levels, Path(scratch) / "a")
         test = labelled(reference.EVALUATION, checkpoint.levels, Path(scratch))
         settings = FeatureSettings.from_json(checkpoint.features)
-        ours = trainers.Trainer(checkpoint, training, test, settings, options, Path(scratch))
+        ours = trainers.Trainer(checkpoint, training, test, settings, options, Path(scratch), SILENT)
         theirs = AoTraining(checkpoint.deployable(), options, ours.steps)
         weights = losses.level_weights(checkpoint.config, list(ours.model.levels))
 
