@@ -148,6 +148,8 @@ def _copy_context(target: Path) -> None:
     target.mkdir(parents=True)
     for name in (rule[1:] for rule in rules if rule.startswith("!")):
         path = SOURCE / name
+        if not path.exists():  # Docker says nothing of it either
+            continue
         if path.is_dir():
             shutil.copytree(path, target / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:

@@ -39,6 +39,14 @@ def test_services():
         assert set(service.arguments["EXTRAS"].split(",")) <= set(setup["options.extras_require"])
 
 
+def test_the_build_context_holds_every_package():
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    rooms = {name.split(".")[1] for name in setup["options"]["packages"].split() if "." in name}
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert rooms - allowed == set()
+
+
 @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 def test_final_stages(service):
     """No root, a health check, no build tools, and a base that is named by its digest."""
