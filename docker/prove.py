@@ -116,9 +116,10 @@ def modules(environment: Path) -> set[str]:
     return {path.name.partition(".")[0] for path in packages.iterdir() if not path.name.endswith(".dist-info")}
 
 
-def run(environment: Path, command: list[str], home: Path) -> subprocess.CompletedProcess[str]:
-    """A command as the image runs it: its environment's programs, and nothing of this machine's Python."""
+def run(environment: Path, command: list[str], home: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """A command as the image runs it: its environment's programs, and nothing of this machine's but variables given."""
     variables = {"PATH": f"{environment}/bin:/usr/bin:/bin", "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    variables |= more
     return subprocess.run(command, cwd=home, env=variables, capture_output=True, text=True, check=False)
 
 
@@ -147,6 +148,8 @@ def _copy_context(target: Path) -> None:
     target.mkdir(parents=True)
     for name in (rule[1:] for rule in rules if rule.startswith("!")):
         path = SOURCE / name
+        if not path.exists():  # Docker says nothing of it either
+            continue
         if path.is_dir():
             shutil.copytree(path, target / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:

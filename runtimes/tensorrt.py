@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from queue import SimpleQueue
@@ -104,9 +105,10 @@ class TensorRtEngine:
 
     def close(self) -> None:
         """Release the context, the engine and what lies on the device."""
-        for session in self._sessions:
-            self._stages.get().close()
-            session.close()
+        with contextlib.suppress(GpuError):  # a lost device has nothing to release, and its failure was said
+            for session in self._sessions:
+                self._stages.get().close()
+                session.close()
         if self._rtx is not None:
             self._rtx.close()
         del self._engine, self._runtime

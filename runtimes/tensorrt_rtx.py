@@ -42,9 +42,10 @@ class RtxSettings:
 
     def close(self) -> None:
         """Keep what was compiled."""
-        if self._kept is not None:
+        compiled = None if self._kept is None else self._cache.serialize()
+        if self._kept is not None and compiled is not None:  # None of a device that is lost
             partial = self._kept.with_name(f"{self._kept.name}.{os.getpid()}")
             with contextlib.suppress(OSError):  # a full disk costs the next start some seconds, no more
-                partial.write_bytes(self._cache.serialize())
+                partial.write_bytes(compiled)
                 partial.replace(self._kept)
         self._cache = self._config = None

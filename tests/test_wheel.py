@@ -29,13 +29,13 @@ def test_wheel_holds_every_package_and_the_data(wheel):
     listed = subprocess.run(
         ["git", "ls-files", "--", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.split()
-    expected = {f"qasr/{name}" for name in listed if not name.startswith("tests/")}
+    expected = {f"qasr/{name}" for name in listed if not name.startswith(("tests/", "docker/"))}
     assert expected <= names, f"missing: {sorted(expected - names)}"
     assert {"qasr/py.typed", "qasr/reference/README.md"} <= names
     for name in ("checkpoint/model.safetensors", "checkpoint/vocab.json", "evaluation/manifest.jsonl"):
         assert f"qasr/reference/{name}" in names
     assert sum(name.endswith(".flac") for name in names) == 160 + 64
-    assert not any(name.startswith(("qasr/tests", "tests", "qasr/docs")) for name in names)
+    assert not any(name.startswith(("qasr/tests", "tests", "qasr/docs", "qasr/docker")) for name in names)
     assert {name.split("/")[0] for name in names} <= {
         "qasr",
         next(iter(n for n in names if "dist-info" in n)).split("/")[0],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import sys
@@ -36,6 +37,14 @@ def test_services():
     setup.read(ROOT / "setup.cfg")
     for service in SERVICES.values():
         assert set(service.arguments["EXTRAS"].split(",")) <= set(setup["options.extras_require"])
+
+
+def test_the_build_context_holds_every_package():
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    rooms = {name.split(".")[1] for name in setup["options"]["packages"].split() if "." in name}
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert rooms - allowed == set()
 
 
 @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
@@ -88,14 +97,15 @@ def test_bench_image(exported, tmp_path):
         command = prove.entry_point(SERVICES[service].target, folders)
         assert command == ["sh", "-c", f'exec qbench {artifacts}/*/ --report {report} "$@"', "qbench"]
     quick = ["--limit", "2", "--rounds", "1", "--scenario", "single-stream", "--min-seconds", "0", "--min-queries", "1"]
-    done = prove.run(Path(sys.prefix), [*command, *quick], home)
+    here = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    done = prove.run(Path(sys.prefix), [*command, *quick], home, **here)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in report.iterdir()} == {"report.html", "report.json", "report.csv"}
     rows = json.loads((report / "report.json").read_text(encoding="utf-8"))["rows"]
     assert [(row["name"], row["failure"]) for row in rows] == [("onnx-fp32", None), ("onnx-int8", None)]
     assert "onnx-int8" in done.stdout
     empty = prove.entry_point("bench", {"/artifacts": tmp_path / "nothing", "/report": report})
-    done = prove.run(Path(sys.prefix), empty, home)
+    done = prove.run(Path(sys.prefix), empty, home, **here)
     assert done.returncode == 1
     assert done.stderr.startswith("qbench: error: ")
     assert done.stderr.count("\n") == 1

@@ -185,6 +185,8 @@ def test_a_gpu_that_fails(artifact, gpu, call, status, message):
     with pytest.raises(InferenceError, match=message) as error:
         engine.infer(*given())
     assert "\n" not in str(error.value)
+    fake.fail = "cudaFree"
+    engine.close()
 
 
 @pytest.mark.parametrize(
