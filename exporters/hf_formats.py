@@ -1,10 +1,10 @@
 """What a quantized layer's tensors and a checkpoint's ``quantization_config`` are called, format by format.
 
 compressed-tensors, pack-quantized (https://github.com/vllm-project/compressed-tensors): ``weight_packed`` (out, in ·
-bits / 32) int32 holds codes, lowest bits first, ``weight_scale`` (out, groups) their scales. Only symmetric schemes:
-those with zero points do not load again. bitsandbytes: as its ``Linear4bit`` and ``Linear8bitLt`` store themselves.
-optimum-quanto: as its ``QLinear`` does, with a map of layers to types in a file beside ``config.json``, since
-transformers cannot read such weights.
+bits / 32) int32 holds codes, lowest bits first, ``weight_scale`` (out, groups) their scales, float16 where that holds
+them. Only symmetric schemes: those with zero points do not load again. bitsandbytes: as its ``Linear4bit`` and
+``Linear8bitLt`` store themselves. optimum-quanto: as its ``QLinear`` does, with a map of layers to types in a file
+beside ``config.json``, since transformers cannot read such weights.
 """
 
 from __future__ import annotations
@@ -65,10 +65,12 @@ def _compressed_tensors(layer: Any, rows: slice, factor: float) -> dict[str, Ten
         raise ExportError(
             f"compressed-tensors does not load zero points again, so it cannot hold {layer.scheme.weight}"
         )
-    codes = layer.codes[rows]
+    codes, scale = layer.codes[rows], layer.scale[rows] / factor
+    # Not those of q where a head's size has no power of two as its root.
+    fits = torch.equal(scale.half().float(), scale)
     return {
         "weight_packed": pack(codes, layer.scheme.weight.bits).view(torch.int32),
-        "weight_scale": layer.scale[rows] / factor,
+        "weight_scale": scale.half() if fits else scale,
         "weight_shape": torch.tensor(codes.shape),
     }
 

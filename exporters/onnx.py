@@ -152,10 +152,12 @@ def _narrow_index(model: ir.Model) -> None:
 def _halve_scales(model: ir.Model) -> None:
     """Store scales and float zero points of MatMulNBits as float16, whose values they are; the engine widens them.
 
-    The operator takes them in the type of its input only, and the exporter would fold the widening into the file.
+    The operator takes them in the type of its input only, and of small models the exporter folds the widening into the
+    file.
     """
     inputs = [value for node in model.graph if node.op_type == "MatMulNBits" for value in node.inputs[2:4]]
-    for wide in dict.fromkeys(value for value in inputs if value is not None and value.dtype == ir.DataType.FLOAT):
+    floats = (value for value in inputs if value is not None and value.dtype == ir.DataType.FLOAT)
+    for wide in dict.fromkeys(value for value in floats if value.is_initializer()):
         assert wide.const_value is not None and wide.name is not None
         half = ir.Value(name=f"{wide.name}_half", shape=wide.shape, type=ir.TensorType(ir.DataType.FLOAT16))
         half.const_value = ir.tensor(wide.const_value.numpy().astype(np.float16), name=half.name)

@@ -1,9 +1,8 @@
 """Linear layers whose weights of few bits stay packed in memory on a CPU, and are widened for each product.
 
-torch has a kernel for such weights, ``_weight_int4pack_mm_for_cpu``. With the 500 rows of a 10 s clip (one layer of
-4096 × 1024) it takes 1.6 times as long as the product of float32 weights where it computes in bfloat16, and 90 times
-where in float32. Widening, then multiplying takes 1.1 times as long in float32, and a third in bfloat16 on CPUs that
-multiply that.
+torch has a kernel for such weights, ``_weight_int4pack_mm_for_cpu``. With the 500 rows of a 10 s clip it takes longer
+than the product of float32 weights where it computes in bfloat16, and tens of times as long where in float32, so each
+product's weights are widened by a table first.
 """
 
 from __future__ import annotations

@@ -205,6 +205,9 @@ def test_what_is_stored(exported):
     assert tensors[f"{name}.weight_packed"].shape == (768, 192 // 8)
     assert tensors[f"{name}.weight_packed"].dtype == torch.int32
     assert tensors[f"{name}.weight_scale"].shape == (768, 3)
+    scales = {tensor.dtype for name, tensor in tensors.items() if name.endswith("weight_scale")}
+    # Heads have 64 channels: the factor 8 of q moves no bit.
+    assert scales == {torch.float16}
     assert tensors[f"{name}.weight_shape"].tolist() == [768, 192]
     assert f"{name}.weight" not in tensors
     pointwise = tensors["wav2vec2_bert.encoder.layers.0.conv_module.pointwise_conv1.weight"]
