@@ -17,11 +17,14 @@ from rich.table import Table
 
 from ..errors import MissingExtraError
 from ..exporters import TARGETS, UnknownTargetError, find
+from ..exporters.asked import method as asked_method
 from ..exporters.build import BuildOptions
 from ..runtimes import obstacle
 from ..version import __version__
 from .building import build, build_options
 from .common import main, verbosity
+from .frontier import show_mixture
+from .mixing import mixing, mixing_options
 from .quantization import check, quantization_options
 from .quantization import options as quantization_of
 
@@ -54,6 +57,7 @@ Exit codes: 0 done, 1 failed and nothing left behind, 2 wrong usage.
 )
 @click.option("--calibration-clips", type=click.IntRange(1), default=64, show_default=True, help="How many to use.")
 @quantization_options
+@mixing_options
 @build_options
 @click.option(
     "--verification",
@@ -80,6 +84,7 @@ def command(
     offline: bool,
     force: bool,
     show_list: bool,
+    plot: Path | None,
     console: Console,
     **quantization: Any,
 ) -> None:
@@ -91,9 +96,10 @@ def command(
         raise click.UsageError("say what to make: --to TARGET (qexport --list shows them)")
     if output is None and not explain:
         raise click.UsageError("say where to write it: -o DIR")
+    asked = mixing(quantization)
     try:
         goal = find(target)
-        technique = goal.method(method)
+        technique = asked_method(goal, method, asked)
     except UnknownTargetError as error:
         raise click.UsageError(str(error)) from None
     if explain and technique is None:
@@ -121,6 +127,7 @@ def command(
         calibration_clips=calibration_clips,
         verification=verification,
         quantization=dataclasses.replace(quantization_of(quantization), track=display.track),
+        mixing=asked,
         build=building,
         revision=revision,
         offline=offline,
@@ -134,7 +141,10 @@ def command(
     if explain:
         from ..exporters import explain as explanations
 
-        _print_explanation(explanations.explain(model, target, options, display))
+        if goal.formats:
+            show_mixture(explanations.explain_mixture(model, target, options, display), plot)
+        else:
+            _print_explanation(explanations.explain(model, target, options, display))
 
 
 class _Display:

@@ -20,7 +20,9 @@ from ..audio import SAMPLE_RATE, FeatureSettings
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, quantize
 from ..version import __version__, version_of
-from . import targets, verify
+from . import mixing, targets, verify
+from .asked import Mixing
+from .asked import method as asked_method
 from .build import BuildOptions, Compiled, Shapes
 from .data import calibration_set, read_audio_set, warnings
 from .errors import DataError, ExportError
@@ -73,6 +75,7 @@ class ExportOptions:
     """JSON lines or folder of audio for the parity check; the bundled evaluation set by default."""
     verification_clips: int = 8
     quantization: Options = field(default_factory=Options)
+    mixing: Mixing = field(default_factory=Mixing)
     build: BuildOptions = field(default_factory=BuildOptions)
     revision: str | None = None
     offline: bool = False
@@ -87,7 +90,8 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
     """
     progress = progress or Silent()
     goal = targets.find(target)
-    method = goal.method(options.method)
+    method = asked_method(goal, options.method, options.mixing)
+    mixing.check(goal, options.mixing)
     exporter = goal.exporter()
     hindrance = goal.cannot_compile(options.build)
     if hindrance is not None:
@@ -107,6 +111,9 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
             original = verify.run_torch(deployable, probe)
             noises = _execution_noise(goal, deployable, probe, original)
         quantization = for_target(goal, options.quantization)
+        if goal.formats:
+            mixture = mixing.mixture(goal, checkpoint, options, calibration)
+            quantization = dataclasses.replace(quantization, mixture=mixture)
         _prepare(deployable, goal, method, quantization, calibration)
         with progress.step("Running the torch model of the artifact"):
             expected = verify.run_torch(deployable, probe)
@@ -134,6 +141,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 toolchain=_toolchain(goal),
             )
         )
+        mixing.check_size(artifact, options.mixing.budget_bytes)
         del deployable  # the fresh processes need the memory
         with progress.step("Verifying in a fresh process"):
             made, kernels = verify.run_artifact(staging.folder, artifact.manifest, probe)
@@ -195,7 +203,6 @@ def for_target(goal: Target, options: Options) -> Options:
         scheme=scheme,
         exclude=exclude,
         symmetric_inputs=goal.symmetric_inputs,
-        float_share=goal.float_share if options.float_share is None else options.float_share,
     )
 
 
