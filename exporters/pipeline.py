@@ -20,7 +20,7 @@ from ..audio import SAMPLE_RATE, FeatureSettings
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, quantize
 from ..version import __version__, version_of
-from . import mixing, targets, verify
+from . import floats, mixing, targets, verify
 from .asked import Mixing
 from .asked import method as asked_method
 from .build import BuildOptions, Compiled, Shapes
@@ -163,10 +163,12 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
             noises.append(verify.error(expected, original))
         allowed = verify.tolerance(goal.tolerance, *noises)
         blanks = {level: vocabulary.blank for level, vocabulary in checkpoint.levels.items()}
+        execution = artifact.manifest.execution | floats.executed(goal, precision.kernels or kernels)
         staging.amend(
             msgspec.structs.replace(
                 artifact.manifest,
                 precision=precision,
+                execution=execution,
                 parity=verify.compare(made, expected, probe, allowed),
                 fidelity=verify.fidelity(made, original, blanks),
             )

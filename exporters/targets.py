@@ -316,6 +316,20 @@ TARGETS: dict[str, Target] = {
             )
         ),
         Target(
+            "torch-amp-int8",
+            "int8",
+            "torch",
+            "torch_program",
+            _BUILD[:2],
+            "export",
+            methods=("dynamic",),
+            tolerance=1e-2,
+            runs_on="torch: x86 CPUs with bf16",
+            execution={"quantized_engine": "fbgemm", "autocast": "bf16"},
+            rounds_to_bf16=True,
+            integer=True,
+        ),
+        Target(
             "torch-inc-int8",
             "int8",
             "torch",
