@@ -17,13 +17,14 @@ from rich.table import Table
 
 from ..errors import MissingExtraError
 from ..exporters import TARGETS, UnknownTargetError, find
+from ..exporters.asked import MAP
 from ..exporters.asked import method as asked_method
 from ..exporters.build import BuildOptions
 from ..runtimes import obstacle
 from ..version import __version__
 from .building import build, build_options
 from .common import main, verbosity
-from .frontier import show_mixture
+from .frontier import check_plot, show_mixture
 from .mixing import mixing, mixing_options
 from .quantization import check, quantization_options
 from .quantization import options as quantization_of
@@ -35,6 +36,7 @@ Examples:
   qexport obadx/muaalem-model-v3_0 --to onnx-int8 --calibration recitations.jsonl -o artifacts/muaalem-onnx-int8
   qexport ./checkpoint --to onnx-int8 --method dynamic -o out/
   qexport ./checkpoint --to onnx-int8 --calibration recitations.jsonl --explain
+  qexport ./checkpoint --to onnx-mixed --calibration recitations.jsonl --budget-per 0.1 -o out/
 
 \b
 MODEL is a Hub id, a checkpoint folder, `reference` (the small model that comes with qasr, and the default)
@@ -104,6 +106,11 @@ def command(
         raise click.UsageError(str(error)) from None
     if explain and technique is None:
         raise click.UsageError(f"{target} quantizes nothing, so there is nothing to explain")
+    if explain and technique == MAP:
+        raise click.UsageError("a precision map leaves nothing to choose, so there is nothing to explain")
+    if plot is not None and not (explain and goal.formats):
+        raise click.UsageError("--plot is for --explain of targets called …-mixed alone")
+    check_plot(plot)
     building = build(goal, quantization)
     check(goal, technique, quantization)
     absent = goal.missing()

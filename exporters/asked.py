@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from .errors import UnknownTargetError
 from .target import Target
 
-_SENSITIVITY, _MAP = "sensitivity", "map"
+SENSITIVITY, MAP = "sensitivity", "map"
+"""The techniques of these targets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +35,9 @@ def method(goal: Target, name: str | None, mixing: Mixing) -> str | None:
         raise UnknownTargetError(f"{mixing.said[0]} is for targets called …-mixed alone")
     if len(mixing.said) > 1:
         raise UnknownTargetError(f"{' and '.join(mixing.said)} exclude each other: one thing decides the formats")
-    implied = _MAP if mixing.precision_map is not None else _SENSITIVITY
+    implied = MAP if mixing.precision_map is not None else SENSITIVITY
     if goal.formats and name not in (None, implied):
-        told = "needs --precision-map" if name == _MAP else "takes no --precision-map"
-        if name in (_MAP, _SENSITIVITY):
+        told = "needs --precision-map" if name == MAP else "takes no --precision-map"
+        if name in (MAP, SENSITIVITY):
             raise UnknownTargetError(f"the method {name} {told}")
     return goal.method(implied if goal.formats and name is None else name)
