@@ -57,9 +57,7 @@ def _frontier_table(found: Found) -> Table:
 
 def _shown(found: Found) -> list[Point]:
     """Measured points, the chosen one, and every fourth of the others, the largest first."""
-    points = [
-        point for place, point in enumerate(found.points) if point.measured is not None or place % 4 == 0
-    ]
+    points = [point for place, point in enumerate(found.points) if point.measured is not None or place % 4 == 0]
     if all(point.choice != found.chosen.choice for point in points):
         points.append(found.chosen)
     return sorted(points, key=lambda point: -point.bytes)
@@ -139,8 +137,8 @@ def _reason(found: Found) -> str:
         return f"{text} Every layer has the lowest format."
     following = smaller[0].measured
     return (
-        f"{text} {len(high)} of {len(found.units)} stay above {found.formats[-1]}, those first where a step down adds most "
-        f"KL for what it saves. The frontier's next point, {smaller[0].bytes / 1e6:.2f} MB, "
+        f"{text} {len(high)} of {len(found.units)} stay above {found.formats[-1]}, the first rows, where a step down "
+        f"adds most KL for what it saves. The frontier's next point, {smaller[0].bytes / 1e6:.2f} MB, "
         + (f"loses {following.points:+.3f} points." if following else "was not measured.")
     )
 

@@ -11,7 +11,7 @@ import click
 from .common import together
 
 if TYPE_CHECKING:
-    from ..exporters.mixing import Mixing
+    from ..exporters.asked import Mixing
 
 _UNITS = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -67,6 +67,6 @@ mixing_options = together(_OPTIONS)
 
 def mixing(given: dict[str, Any]) -> Mixing:
     """What ``given`` (which loses these options) says, but for the plot."""
-    from ..exporters.mixing import Mixing
+    from ..exporters.asked import Mixing
 
     return Mixing(**{name: given.pop(name) for name in ("budget_points", "budget_bytes", "precision_map")})

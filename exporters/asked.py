@@ -25,12 +25,16 @@ class Mixing:
     @property
     def said(self) -> list[str]:
         """What was asked for, as options are called on the command line."""
-        names = {"budget-per": self.budget_points, "budget-size": self.budget_bytes, "precision-map": self.precision_map}
+        names = {
+            "budget-per": self.budget_points,
+            "budget-size": self.budget_bytes,
+            "precision-map": self.precision_map,
+        }
         return [f"--{name}" for name, value in names.items() if value is not None]
 
 
 def method(goal: Target, name: str | None, mixing: Mixing) -> str | None:
-    """The technique for ``goal``, which a map implies. Raises UnknownTargetError for options that contradict each other."""
+    """The technique for ``goal``, which a map implies; UnknownTargetError for options that contradict each other."""
     if mixing.said and not goal.formats:
         raise UnknownTargetError(f"{mixing.said[0]} is for targets called …-mixed alone")
     if len(mixing.said) > 1:

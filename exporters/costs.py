@@ -10,7 +10,7 @@ from .timing import linear_seconds
 
 _BITS = {"int8": 8, "int4": 4, "int2": 2}
 # Names, shapes and nodes: of a conformer layer, and of all else; measured on artifacts of the bundled model.
-_GRAPH_BYTES = {"onnx": (30_000, 20_000), "openvino": (120_000, 60_000), "tensorrt": (60_000, 400_000)}
+_GRAPH_BYTES = {"onnx": (17_000, 15_000), "openvino": (140_000, 40_000), "tensorrt": (60_000, 400_000)}
 
 
 class EngineCosts:
@@ -23,11 +23,11 @@ class EngineCosts:
         self._folder = checkpoint.folder
         self._cache = cache
 
-    def layer_bytes(self, outputs: int, inputs: int, format: str) -> int:
+    def layer_bytes(self, outputs: int, inputs: int, form: str) -> int:
         """Of the weights, scales, zero points and bias."""
-        if format not in _BITS:
+        if form not in _BITS:
             return 2 * outputs * inputs + 2 * outputs
-        bits = _BITS[format]
+        bits = _BITS[form]
         weights = outputs * inputs * bits // 8
         if bits == 8:
             return weights + 4 * outputs
@@ -53,6 +53,6 @@ class EngineCosts:
         )
         return floats + layer * len(model.layers) + rest + files
 
-    def seconds(self, outputs: int, inputs: int, format: str) -> float | None:
+    def seconds(self, outputs: int, inputs: int, form: str) -> float | None:
         """Median over repeated runs, on frames of 5 s; None where no GPU is here to measure on."""
-        return linear_seconds(self._goal, outputs, inputs, format, self._cache)
+        return linear_seconds(self._goal, outputs, inputs, form, self._cache)

@@ -27,7 +27,6 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qasr
 """Where measurements are kept, unless told otherwise."""
 
 _POINTS = 0.1
-_TEXT = "text"
 
 
 def check(goal: Target, asked: Mixing) -> None:
@@ -36,7 +35,9 @@ def check(goal: Target, asked: Mixing) -> None:
         check_formats(parse_map(asked.precision_map).values(), (*goal.formats, FLOAT))
 
 
-def mixture(goal: Target, checkpoint: Checkpoint, options: ExportOptions, calibration: CalibrationSet | None) -> Mixture:
+def mixture(
+    goal: Target, checkpoint: Checkpoint, options: ExportOptions, calibration: CalibrationSet | None
+) -> Mixture:
     """The formats of ``goal``, and what decides among them. Raises DataError, or QuantizationError for a bad map."""
     wanted = options.mixing
     first, vocabulary = next(iter(checkpoint.levels.items()))
@@ -67,7 +68,7 @@ def check_size(artifact: Artifact, budget: int | None) -> None:
 def _labels(
     options: ExportOptions, calibration: CalibrationSet, level: str, vocabulary: LevelVocabulary
 ) -> tuple[tuple[int, ...], ...] | None:
-    """Ids of what is said in each calibration clip; None where clips are not labelled, or only a part of them counts."""
+    """Ids of what is said in each calibration clip; None where one is not labelled, or only a part of it counts."""
     place = options.calibration or reference.CALIBRATION
     if place.is_dir():
         return None
@@ -77,7 +78,7 @@ def _labels(
     texts: dict[Path, str] = {}
     for line in place.read_text(encoding="utf-8").split("\n"):
         row = json.loads(line) if line.strip() else {}
-        text = row.get(level, row.get(_TEXT))
+        text = row.get(level)
         if isinstance(text, str):
             texts[place.parent / row["audio"]] = text
     if any(file not in texts for file in files):
@@ -91,7 +92,7 @@ def _ids(file: Path, text: str, level: str, vocabulary: LevelVocabulary) -> Iter
     ids = {token: place for place, token in enumerate(vocabulary.tokens) if token and place not in special}
     longest_first = sorted(ids, key=len, reverse=True)
     if vocabulary.word_delimiter is not None:
-        text = "".join(text.split(" ")) if vocabulary.word_delimiter == " " else vocabulary.word_delimiter.join(text.split())
+        text = vocabulary.word_delimiter.join(text.split())
     while text:
         token = next((token for token in longest_first if text.startswith(token)), None)
         if token is None and not text[0].isspace():

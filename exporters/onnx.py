@@ -82,7 +82,7 @@ def quantized_layers(model: nn.Module) -> int:
 
 
 def export_layer(layer: nn.Module, rows: torch.Tensor, path: Path) -> None:
-    """Write one layer as it stands in a model's graph, for inputs of the shape of ``rows`` alone. Raises ExportError."""
+    """Write one layer as it stands in a model's graph, for inputs of the shape of ``rows``. Raises ExportError."""
     ir.save(_run_exporter(layer, (rows,), input_names=["rows"], output_names=["product"]).model, path)
 
 

@@ -34,16 +34,16 @@ _LIBRARIES = {"onnx": "onnxruntime", "openvino": "openvino"}
 _BITS = {"int4": 4, "int2": 2}
 
 
-def linear_seconds(goal: Target, outputs: int, inputs: int, format: str, folder: Path) -> float | None:
+def linear_seconds(goal: Target, outputs: int, inputs: int, form: str, folder: Path) -> float | None:
     """Median seconds of a product of 250 rows; kept in ``folder``. None for engines that this machine cannot time."""
     library = _LIBRARIES.get(goal.engine)
     if library is None:
         return None
     ledger = _ledger(folder, goal.name, f"{library} {version_of(library)}")
-    key = f"{outputs} {inputs} {format}"
+    key = f"{outputs} {inputs} {form}"
     known = ledger.get(key)
     if known is None:
-        known = _measure(goal, _layer(goal, nn.Linear(inputs, outputs), format), inputs)
+        known = _measure(goal, _layer(goal, nn.Linear(inputs, outputs), form), inputs)
         ledger.put(key, known)
     return float(known)
 
@@ -61,16 +61,18 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith("model name")), platform.processor())
 
 
-def _layer(goal: Target, linear: nn.Linear, format: str) -> nn.Module:
+def _layer(goal: Target, linear: nn.Linear, form: str) -> nn.Module:
     """Random weights: speed does not depend on their values."""
-    if format in _BITS and not goal.two_level:
-        scheme = WeightScheme(_BITS[format], goal.symmetric, goal.group_size)
+    if form in _BITS and not goal.two_level:
+        scheme = WeightScheme(_BITS[form], goal.symmetric, goal.group_size)
         grid = by_range(linear.weight, scheme)
-        layer = GroupedLinear(grid.codes(linear.weight.detach(), scheme.bits), grid.scale, grid.zero_point, linear.bias, scheme)
+        layer = GroupedLinear(
+            grid.codes(linear.weight.detach(), scheme.bits), grid.scale, grid.zero_point, linear.bias, scheme
+        )
         layer.scheme = Scheme(scheme, ActivationScheme(goal.activation))
         return PackedLinear(layer)
     # Weights of two levels are multiplied out to 8 bits.
-    return KernelLinear(linear) if format == goal.formats[0] else StaticLinear(linear, (-4.0, 4.0))
+    return KernelLinear(linear) if form == goal.formats[0] else StaticLinear(linear, (-4.0, 4.0))
 
 
 def _measure(goal: Target, layer: nn.Module, inputs: int) -> float:
@@ -108,5 +110,7 @@ def _openvino(path: Path, rows: np.ndarray[Any, Any], goal: Target) -> Callable[
     model = core.read_model(path)
     openvino_rewrites.weights_by_output(model)
     hint = {"bf16": "bf16"}.get(goal.execution.get("precision", "fp32"), "f32")
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint, "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0})
+    compiled = core.compile_model(
+        model, "CPU", {"INFERENCE_PRECISION_HINT": hint, "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+    )
     return lambda: compiled([rows])

@@ -62,7 +62,7 @@ class TorchProgramEngine:
         return {level: output.float().numpy() for level, output in zip(self._levels, outputs, strict=True)}
 
     def kernels(self) -> dict[str, int]:
-        """Operators of the last inference, as torch's profiler saw them: name to number of calls; bfloat16 is marked."""
+        """Operators of the last inference, as torch's profiler saw them, to number of calls; bfloat16 is marked."""
         return dict(sorted(self._executed.items()))
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class TorchProgramEngine:
 
         with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiler:
             outputs = self._module(*given)
-        events = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]
+        events = profiler.profiler.kineto_results.events()
         self._executed = Counter(
             event.name() + (".bfloat16" if "c10::BFloat16" in event.dtypes() else "") for event in events
         )

@@ -43,7 +43,9 @@ class Problem:
     def choice(self, formats: Sequence[int]) -> Choice:
         """The sums of an assignment."""
         rows = np.arange(len(formats))
-        loss, size, seconds = (float(table[rows, list(formats)].sum()) for table in (self.losses, self.bytes, self.seconds))
+        loss, size, seconds = (
+            float(table[rows, list(formats)].sum()) for table in (self.losses, self.bytes, self.seconds)
+        )
         return Choice(tuple(formats), loss, round(size), seconds)
 
 

@@ -26,14 +26,14 @@ def check_formats(formats: Iterable[str], known: Iterable[str]) -> None:
 
 
 def make(
-    model: DeployableCTC, format: str, options: Options, calibration: CalibrationSet, exclude: Iterable[str]
+    model: DeployableCTC, form: str, options: Options, calibration: CalibrationSet, exclude: Iterable[str]
 ) -> DeployableCTC:
     """A twin of ``model`` whose Linears, less those that match ``exclude``, all have one format.
 
     Groups and inputs are what ``options.scheme`` and ``options.activation`` say, which are the target's. Raises
     QuantizationError.
     """
-    bits, technique = _FORMATS[format]
+    bits, technique = _FORMATS[form]
     scheme = INT8 if bits == 8 else _grouped(options.scheme, bits)
     told = replace(options, scheme=scheme, exclude=tuple(exclude), mixture=None)
     return round_inputs(technique(float_twin(model), told, calibration), told, calibration)

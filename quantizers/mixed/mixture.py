@@ -19,13 +19,13 @@ FLOAT = "float"
 class Costs(Protocol):
     """What an engine needs for layers of a format."""
 
-    def layer_bytes(self, outputs: int, inputs: int, format: str) -> int:
+    def layer_bytes(self, outputs: int, inputs: int, form: str) -> int:
         """Bytes of a Linear's weights, scales, zero points and bias in the artifact."""
 
     def fixed_bytes(self, model: DeployableCTC) -> int:
         """Bytes of all else in the artifact, files of the checkpoint included."""
 
-    def seconds(self, outputs: int, inputs: int, format: str) -> float | None:
+    def seconds(self, outputs: int, inputs: int, form: str) -> float | None:
         """Time of one Linear on this machine; None where the engine cannot be measured here."""
 
 

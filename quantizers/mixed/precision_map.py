@@ -42,9 +42,9 @@ def parse_map(name: str) -> dict[str, str]:
         raise QuantizationError(f"{name}{place}: not YAML ({getattr(error, 'problem', None) or error})") from None
     if not isinstance(content, dict) or not content:
         raise QuantizationError(f"{name}: must map layers to formats, as in '*.attention.*: int8'")
-    for glob, format in content.items():
-        if not isinstance(glob, str) or not isinstance(format, str):
-            raise QuantizationError(f"{name}: {glob!r}: {format!r} is no layer and format; write them as texts")
+    for glob, form in content.items():
+        if not isinstance(glob, str) or not isinstance(form, str):
+            raise QuantizationError(f"{name}: {glob!r}: {form!r} is no layer and format; write them as texts")
     return content
 
 
@@ -60,16 +60,18 @@ def formats_by_layer(model: nn.Module, mixture: Mixture) -> dict[str, str]:
     formats: dict[str, str] = {}
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in leaves):
-            raise QuantizationError(f"no layer matches {glob!r} of the precision map; layers are named like {_like(leaves)}")
-    for name, module in leaves.items():
-        glob = next((glob for glob in globs if fnmatchcase(name, glob)), None)
-        format = FLOAT if glob is None else globs[glob]
-        format = mixture.float_format if format == FLOAT else format
-        if isinstance(module, nn.Linear):
-            formats[name] = format
-        elif format != mixture.float_format and not _harmless(str(glob), leaves):
             raise QuantizationError(
-                f"{glob!r} of the precision map gives {name} the format {format}, but {type(module).__name__} layers "
+                f"no layer matches {glob!r} of the precision map; layers are named like {_like(leaves)}"
+            )
+    for name, module in leaves.items():
+        first = next((glob for glob in globs if fnmatchcase(name, glob)), None)
+        form = FLOAT if first is None else globs[first]
+        form = mixture.float_format if form == FLOAT else form
+        if isinstance(module, nn.Linear):
+            formats[name] = form
+        elif form != mixture.float_format and not _harmless(str(first), leaves):
+            raise QuantizationError(
+                f"{first!r} of the precision map gives {name} the format {form}, but {type(module).__name__} layers "
                 f"stay {mixture.float_format}"
             )
     return formats

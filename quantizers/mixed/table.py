@@ -19,7 +19,7 @@ from .units import Unit
 CLIPS = 32
 # Parameters times seconds of a clip: the small model hears whole sentences, one of 600 M a word or two.
 _PARAMETER_SECONDS = 4e8
-_LEAST_SECONDS, _MOST_SECONDS = 0.8, 6.0
+_LEAST_SECONDS, _MOST_SECONDS = 0.8, 4.0
 _FRAMES_PER_SECOND = 50
 _BATCH = 16
 
@@ -45,7 +45,7 @@ class Batch:
 
 
 def windows(model: DeployableCTC, calibration: CalibrationSet) -> list[Batch]:
-    """At most 32 clips, evenly spread, of each the middle: up to 6 s, of large models 0.8 s, in batches."""
+    """At most 32 clips, evenly spread, of each the middle: up to 4 s, of large models 0.8 s, in batches."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     seconds = min(_MOST_SECONDS, max(_LEAST_SECONDS, _PARAMETER_SECONDS / parameters))
     frames = round(seconds * _FRAMES_PER_SECOND)
@@ -130,18 +130,22 @@ class Passed:
 
 
 def measure(
-    passed: Passed, twins: Mapping[str, DeployableCTC], all_units: Sequence[Unit], ledgers: Mapping[str, Ledger], track: Track
+    passed: Passed,
+    twins: Mapping[str, DeployableCTC],
+    all_units: Sequence[Unit],
+    ledgers: Mapping[str, Ledger],
+    track: Track,
 ) -> dict[tuple[str, str], Loss]:
     """The loss of every (unit, format), by name; those in the ledgers are not measured again."""
-    steps = [(unit, format) for unit in all_units for format in twins]
+    steps = [(unit, form) for unit in all_units for form in twins]
     found: dict[tuple[str, str], Loss] = {}
-    for unit, format in track(steps, "Measuring each layer in each format", len(steps)):
-        known = ledgers[format].get(unit.name)
+    for unit, form in track(steps, "Measuring each layer in each format", len(steps)):
+        known = ledgers[form].get(unit.name)
         if known is None:
-            loss = passed.loss(unit, twins[format])
+            loss = passed.loss(unit, twins[form])
             known = [loss.divergence, loss.disagreement]
-            ledgers[format].put(unit.name, known)
-        found[unit.name, format] = Loss(*known)
+            ledgers[form].put(unit.name, known)
+        found[unit.name, form] = Loss(*known)
     return found
 
 

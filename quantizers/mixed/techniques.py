@@ -61,12 +61,12 @@ def by_map(model: DeployableCTC, options: Options, calibration: CalibrationSet |
     """Give every Linear the format that the map names. Raises QuantizationError."""
     mixture, calibration = _told(options, calibration)
     formats = formats_by_layer(model, mixture)
-    quantized = {name: format for name, format in formats.items() if format != mixture.float_format}
+    quantized = {name: form for name, form in formats.items() if form != mixture.float_format}
     if not quantized:
         raise QuantizationError("the precision map leaves every layer in float; there are targets for that")
     twins = {
-        format: make(model, format, options, calibration, [name for name in formats if formats[name] != format])
-        for format in dict.fromkeys(quantized.values())
+        form: make(model, form, options, calibration, [name for name in formats if formats[name] != form])
+        for form in dict.fromkeys(quantized.values())
     }
     _install(model, twins, quantized)
     model.notes |= {"weights": "by layer", "formats": formats}
@@ -198,16 +198,14 @@ def _left_alone(model: DeployableCTC, chosen: Mapping[str, nn.Linear], mixture: 
 
 def _by_layer(all_units: Sequence[Unit], formats: Sequence[str], choice: Choice) -> dict[str, str]:
     return {
-        layer: formats[place]
-        for unit, place in zip(all_units, choice.formats, strict=True)
-        for layer in unit.layers
+        layer: formats[place] for unit, place in zip(all_units, choice.formats, strict=True) for layer in unit.layers
     }
 
 
 def _install(model: DeployableCTC, twins: Mapping[str, DeployableCTC], formats: Mapping[str, str]) -> None:
-    for name, format in formats.items():
-        if format in twins:
-            replace(model, name, twins[format].get_submodule(name))
+    for name, form in formats.items():
+        if form in twins:
+            replace(model, name, twins[form].get_submodule(name))
 
 
 def _told(options: Options, calibration: CalibrationSet | None) -> tuple[Mixture, CalibrationSet]:
@@ -220,7 +218,9 @@ def _told(options: Options, calibration: CalibrationSet | None) -> tuple[Mixture
 
 def _identity(options: Options) -> str:
     """What decides the layers of each format."""
-    return repr((options.identity(), options.observer, options.percentile, options.symmetric_inputs, options.activation))
+    return repr(
+        (options.identity(), options.observer, options.percentile, options.symmetric_inputs, options.activation)
+    )
 
 
 def _megabytes(size: int) -> str:

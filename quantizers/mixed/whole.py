@@ -74,7 +74,7 @@ class Whole:
     @torch.inference_mode()
     def _transcripts(self, formats: Mapping[str, str], description: str) -> list[Ids]:
         found: list[Ids] = []
-        with swapped(self._model, {name: self._twins[format] for name, format in formats.items() if format in self._twins}):
+        with swapped(self._model, {name: self._twins[form] for name, form in formats.items() if form in self._twins}):
             for clip in self._track(self._clips, description, len(self._clips)):
                 logits = self._model(clip, torch.tensor([clip.shape[1]]))[0]
                 found += transcripts(logits, torch.tensor([logits.shape[1]]), self._blank)
