@@ -11,7 +11,7 @@ from .errors import (
 )
 from .folder import Artifact, Staging, create, read
 from .hashing import sha256_of_file
-from .labels import tokenize
+from .labels import token_ids, tokenize
 from .manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
@@ -48,5 +48,6 @@ __all__ = [
     "create",
     "read",
     "sha256_of_file",
+    "token_ids",
     "tokenize",
 ]

@@ -5,6 +5,13 @@ from __future__ import annotations
 from .manifest import LevelVocabulary
 
 
+def token_ids(text: str, vocabulary: LevelVocabulary) -> tuple[tuple[int, ...], list[str]]:
+    """The ids of the tokens of ``text``, and the symbols that fit none; see ``tokenize``."""
+    tokens, unknown = tokenize(text, vocabulary)
+    written = {" ": vocabulary.word_delimiter} if vocabulary.word_delimiter is not None else {}
+    return tuple(vocabulary.tokens.index(written.get(token) or token) for token in tokens), unknown
+
+
 def tokenize(text: str, vocabulary: LevelVocabulary) -> tuple[list[str], list[str]]:
     """The tokens of ``text``, the longest that fits first, and the symbols that fit none, each as often as it stands.
 

@@ -17,11 +17,15 @@ from rich.table import Table
 
 from ..errors import MissingExtraError
 from ..exporters import TARGETS, UnknownTargetError, find
+from ..exporters.asked import MAP
+from ..exporters.asked import method as asked_method
 from ..exporters.build import BuildOptions
 from ..runtimes import obstacle
 from ..version import __version__
 from .building import build, build_options
 from .common import main, verbosity
+from .frontier import check_plot, show_mixture
+from .mixing import mixing, mixing_options
 from .quantization import check, quantization_options
 from .quantization import options as quantization_of
 
@@ -32,6 +36,7 @@ Examples:
   qexport obadx/muaalem-model-v3_0 --to onnx-int8 --calibration recitations.jsonl -o artifacts/muaalem-onnx-int8
   qexport ./checkpoint --to onnx-int8 --method dynamic -o out/
   qexport ./checkpoint --to onnx-int8 --calibration recitations.jsonl --explain
+  qexport ./checkpoint --to onnx-mixed --calibration recitations.jsonl --budget-per 0.1 -o out/
 
 \b
 MODEL is a Hub id, a checkpoint folder, `reference` (the small model that comes with qasr, and the default)
@@ -54,6 +59,7 @@ Exit codes: 0 done, 1 failed and nothing left behind, 2 wrong usage.
 )
 @click.option("--calibration-clips", type=click.IntRange(1), default=64, show_default=True, help="How many to use.")
 @quantization_options
+@mixing_options
 @build_options
 @click.option(
     "--verification",
@@ -80,6 +86,7 @@ def command(
     offline: bool,
     force: bool,
     show_list: bool,
+    plot: Path | None,
     console: Console,
     **quantization: Any,
 ) -> None:
@@ -91,13 +98,19 @@ def command(
         raise click.UsageError("say what to make: --to TARGET (qexport --list shows them)")
     if output is None and not explain:
         raise click.UsageError("say where to write it: -o DIR")
+    asked = mixing(quantization)
     try:
         goal = find(target)
-        technique = goal.method(method)
+        technique = asked_method(goal, method, asked)
     except UnknownTargetError as error:
         raise click.UsageError(str(error)) from None
     if explain and technique is None:
         raise click.UsageError(f"{target} quantizes nothing, so there is nothing to explain")
+    if explain and technique == MAP:
+        raise click.UsageError("a precision map leaves nothing to choose, so there is nothing to explain")
+    if plot is not None and not (explain and goal.formats):
+        raise click.UsageError("--plot is for --explain of targets called …-mixed alone")
+    check_plot(plot)
     building = build(goal, quantization)
     check(goal, technique, quantization)
     absent = goal.missing()
@@ -121,6 +134,7 @@ def command(
         calibration_clips=calibration_clips,
         verification=verification,
         quantization=dataclasses.replace(quantization_of(quantization), track=display.track),
+        mixing=asked,
         build=building,
         revision=revision,
         offline=offline,
@@ -134,7 +148,10 @@ def command(
     if explain:
         from ..exporters import explain as explanations
 
-        _print_explanation(explanations.explain(model, target, options, display))
+        if goal.formats:
+            show_mixture(explanations.explain_mixture(model, target, options, display), plot)
+        else:
+            _print_explanation(explanations.explain(model, target, options, display))
 
 
 class _Display:

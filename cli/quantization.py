@@ -37,17 +37,12 @@ _OPTIONS = (
         type=click.FloatRange(2, 4),
         help="Bits a weight in the mean: the layers of a 2-bit target that lose most get 4 bits.",
     ),
-    click.option(
-        "--float-share",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        help="The layers that cause this part of the error stay in float; --explain shows them.  [tensorrt-mixed: 0.5]",
-    ),
     click.option("--damping", type=click.FloatRange(0, 1, min_open=True), help="Of gptq's Hessians.  [default: 0.01]"),
     click.option("--no-activation-order", is_flag=True, help="gptq rounds inputs in their own order."),
     click.option(
         "--journal",
         type=click.Path(path_type=Path, file_okay=False),
-        help="Folder in which gptq keeps finished layers, so that a killed export goes on there.",
+        help="Folder in which gptq and mixed precision keep what is finished, so that a killed export goes on there.",
     ),
 )
 
@@ -59,15 +54,15 @@ quantization_options = together(_OPTIONS)
 def check(target: Target, technique: str | None, given: dict[str, Any]) -> None:
     """Raise click.UsageError for an option that would do nothing."""
     few_bits = target.group_size is not None  # where a library forms the groups, there is nothing to choose
+    gptq = technique == "gptq" or target.formats != ()
     applies = {
-        "float_share": (target.methods != (), "targets that quantize"),
         "strength": (technique == "smoothquant", "--method smoothquant"),
         "group_size": (few_bits, "targets of 4 and 2 bits, other than quanto's,"),
         "symmetric": (few_bits and not target.symmetric, "targets of 4 and 2 bits that have zero points"),
         "bits_budget": (few_bits and target.bits == 2, "targets of 2 bits, other than quanto's,"),
-        "damping": (technique == "gptq", "--method gptq"),
-        "no_activation_order": (technique == "gptq", "--method gptq"),
-        "journal": (technique == "gptq", "--method gptq"),
+        "damping": (gptq, "--method gptq and targets called …-mixed"),
+        "no_activation_order": (gptq, "--method gptq and targets called …-mixed"),
+        "journal": (gptq, "--method gptq and targets called …-mixed"),
     }
     if given["symmetric"] is False and not few_bits:
         raise click.UsageError("--asymmetric is for targets of 4 and 2 bits, other than quanto's, alone")
@@ -89,7 +84,6 @@ def options(given: dict[str, Any]) -> Options:
         group_size=None if given["group_size"] is None else int(given["group_size"]),
         symmetric=given["symmetric"],
         bits_budget=given["bits_budget"],
-        float_share=given["float_share"],
         damping=defaults.damping if given["damping"] is None else given["damping"],
         activation_order=not given["no_activation_order"],
         journal=given["journal"],

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from .. import reference
 from ..audio import FeatureSettings
 from ..models import open_checkpoint
 from ..quantizers import quantize
+from ..quantizers.mixed import SENSITIVITY, Found, find_mixture
 from ..quantizers.sensitivity import Sensitivity, float_twin, sensitivity
-from . import targets
+from . import mixing, targets
+from .asked import method as asked_method
 from .data import read_audio_set
 from .errors import ExportError, UnknownTargetError
 from .pipeline import ExportOptions, Progress, Silent, find_calibration, for_target
@@ -58,3 +61,24 @@ def explain(model: str, target: str, options: ExportOptions, progress: Progress 
     quantized = quantize(method, float_twin(original), for_target(goal, options.quantization), calibration)
     report = sensitivity(original, quantized, clips, progress.track)
     return Explanation(method, audio.name, len(clips), report, quantized.notes.get("strengths", {}))
+
+
+def explain_mixture(model: str, target: str, options: ExportOptions, progress: Progress | None = None) -> Found:
+    """What each layer loses in each format of ``target``, the frontier, and the choice for the budget asked for.
+
+    Raises UnknownTargetError for a map, which leaves nothing to choose, and what ``pipeline.export`` raises up to the
+    quantization.
+    """
+    progress = progress or Silent()
+    goal = targets.find(target)
+    method = asked_method(goal, options.method, options.mixing)
+    if method != SENSITIVITY:
+        raise UnknownTargetError("a precision map leaves nothing to choose, so there is nothing to explain")
+    with open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint:
+        settings = FeatureSettings.from_json(checkpoint.features)
+        calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
+        with progress.step("Loading the checkpoint"):
+            deployable = checkpoint.deployable()
+        mixture = mixing.mixture(goal, checkpoint, options, calibration)
+        told = dataclasses.replace(for_target(goal, options.quantization), mixture=mixture)
+        return find_mixture(deployable, told, calibration)

@@ -21,6 +21,7 @@ from ..models import DeployableCTC
 from ..quantizers import GroupedLinear, Quantized
 from ..quantizers.technique import replace
 from .errors import ExportError
+from .onnx_narrow import store_narrow
 from .packing import PackedLinear
 from .target import Target
 from .translation import KernelLinear, table
@@ -46,6 +47,8 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
 
 def save(graph: ir.Model, target: Target, layers: int, folder: Path) -> Precision:
     """Write ``model.onnx``, and ``model.onnx_data`` beside it above 1 GiB, of a model with ``layers`` quantized."""
+    if target.engine == "onnx" and target.storage == "float16":
+        store_narrow(graph)
     stored = sum(
         value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None
     )
@@ -80,10 +83,24 @@ def quantized_layers(model: nn.Module) -> int:
     return sum(isinstance(module, Quantized) for module in model.modules())
 
 
+def export_layer(layer: nn.Module, rows: torch.Tensor, path: Path) -> None:
+    """Write one layer as it stands in a model's graph, for inputs of the shape of ``rows``. Raises ExportError."""
+    ir.save(_run_exporter(layer, (rows,), input_names=["rows"], output_names=["product"]).model, path)
+
+
 def _export(model: DeployableCTC) -> Any:
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
     frames = torch.export.Dim("frames", min=2, max=1 << 20)
-    example = (torch.zeros(2, 64, model.feature_size), torch.tensor([64, 33]))
+    return _run_exporter(
+        model,
+        (torch.zeros(2, 64, model.feature_size), torch.tensor([64, 33])),
+        input_names=["features", "lengths"],
+        output_names=list(model.levels),
+        dynamic_shapes={"features": {0: batch, 1: frames}, "lengths": {0: batch}},
+    )
+
+
+def _run_exporter(model: nn.Module, example: tuple[torch.Tensor, ...], **options: Any) -> Any:
     # The exporter reports its steps on stdout and through warnings about torch's own internals.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript"):
         warnings.simplefilter("ignore")
@@ -93,11 +110,9 @@ def _export(model: DeployableCTC) -> Any:
                 example,
                 dynamo=True,
                 opset_version=_OPSET,
-                input_names=["features", "lengths"],
-                output_names=list(model.levels),
-                dynamic_shapes={"features": {0: batch, 1: frames}, "lengths": {0: batch}},
                 custom_translation_table=table(),
                 verbose=False,
+                **options,
             )
         except (torch.onnx.errors.OnnxExporterError, torch._dynamo.exc.TorchDynamoException) as error:
             raise ExportError(

@@ -38,7 +38,9 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
             raise ExportError(f"OpenVINO could not read this model's ONNX graph ({_last_line(error)})") from error
         openvino_rewrites.apply(converted)
         if group_size is not None:
-            openvino_rewrites.four_bit_weights(converted, group_size)
+            openvino_rewrites.four_bit_weights(converted, group_size, mixed=target.formats != ())
+        if target.formats:
+            openvino_rewrites.store_narrow(converted)
         _rename(converted)
         ov.save_model(converted, folder / MODEL_FILE, compress_to_fp16=target.storage == "float16")
     return Precision(

@@ -11,6 +11,9 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
+# Below this a Convert takes as much as it saves.
+_LEAST_VALUES = 64
+
 
 def apply(model: ov.Model) -> None:
     """All rewrites, in place."""
@@ -102,8 +105,10 @@ def round_before_transpose(model: ov.Model) -> None:
     model.validate_nodes_and_infer_types()
 
 
-def four_bit_weights(model: ov.Model, group_size: int) -> None:
+def four_bit_weights(model: ov.Model, group_size: int, *, mixed: bool = False) -> None:
     """Store 8-bit weights (out, in) as 4-bit ones times a whole number for each group; raises ValueError for others.
+
+    Where the model is ``mixed``, others stay as they are.
 
     OpenVINO multiplies them out when it compiles the model, and computes as with 8-bit weights. A group's number is
     the greatest common divisor of its integers.
@@ -117,12 +122,31 @@ def four_bit_weights(model: ov.Model, group_size: int) -> None:
         multiples = np.maximum(np.gcd.reduce(groups, axis=-1, keepdims=True), 1).astype(np.int8)
         codes = groups // multiples
         if codes.min() < -8 or codes.max() > 7:
+            if mixed:
+                continue
             raise ValueError("weights that are no 4-bit integers times whole numbers")
         eight = op.multiply(op.convert(op.constant(codes, dtype=ov.Type.i4), "i8"), op.constant(multiples))
         stored = op.reshape(eight, op.constant(np.array(integers.shape)), False)
         product = _scaled_product(node.input_value(0), stored, scale)
         product.set_friendly_name(node.get_friendly_name())
         _replace(node.output(0), product.output(0))
+    model.validate_nodes_and_infer_types()
+
+
+def store_narrow(model: ov.Model) -> None:
+    """Store floats as 16 bits where float16 holds them exactly, in place; they are widened when the model is compiled.
+
+    OpenVINO's own compression passes models by that have 8-bit inputs.
+    """
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Constant" or node.get_element_type() != ov.Type.f32:
+            continue
+        wide = node.data
+        with np.errstate(over="ignore"):
+            narrow = wide.astype(np.float16)
+        if wide.size >= _LEAST_VALUES and np.array_equal(narrow.astype(np.float32), wide):
+            widened = op.convert(op.constant(narrow), "f32")
+            _replace(node.output(0), widened.output(0))
     model.validate_nodes_and_infer_types()
 
 

@@ -21,7 +21,9 @@ from ..models import Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, check, quantize
 from ..quantizers.stored import Stored
 from ..version import __version__, version_of
-from . import targets, trained, verify
+from . import floats, mixing, targets, trained, verify
+from .asked import Mixing
+from .asked import method as asked_method
 from .build import BuildOptions, Compiled, Shapes
 from .data import calibration_set, read_audio_set, warnings
 from .errors import DataError, ExportError
@@ -74,6 +76,7 @@ class ExportOptions:
     """JSON lines or folder of audio for the parity check; the bundled evaluation set by default."""
     verification_clips: int = 8
     quantization: Options = field(default_factory=Options)
+    mixing: Mixing = field(default_factory=Mixing)
     build: BuildOptions = field(default_factory=BuildOptions)
     revision: str | None = None
     offline: bool = False
@@ -88,7 +91,8 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
     """
     progress = progress or Silent()
     goal = targets.find(target)
-    method = goal.method(options.method)
+    method = asked_method(goal, options.method, options.mixing)
+    mixing.check(goal, options.mixing)
     exporter = goal.exporter()
     quantization = for_target(goal, options.quantization)
     hindrance = goal.cannot_compile(options.build)
@@ -107,6 +111,9 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         probe = _probe(settings, options)
         with progress.step("Loading the checkpoint"):
             deployable = checkpoint.deployable()
+        if goal.formats:
+            mixture = mixing.mixture(goal, checkpoint, options, calibration)
+            quantization = dataclasses.replace(quantization, mixture=mixture)
         if stored is not None:
             quantization = trained.options_of(stored, deployable, quantization)
         elif method is not None:
@@ -142,6 +149,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 toolchain=_toolchain(goal),
             )
         )
+        mixing.check_size(artifact, options.mixing.budget_bytes)
         del deployable  # the fresh processes need the memory
         with progress.step("Verifying in a fresh process"):
             made, kernels = verify.run_artifact(staging.folder, artifact.manifest, probe)
@@ -163,10 +171,12 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
             noises.append(verify.error(expected, original))
         allowed = verify.tolerance(goal.tolerance, *noises)
         blanks = {level: vocabulary.blank for level, vocabulary in checkpoint.levels.items()}
+        execution = artifact.manifest.execution | floats.executed(goal, precision.kernels or kernels)
         staging.amend(
             msgspec.structs.replace(
                 artifact.manifest,
                 precision=precision,
+                execution=execution,
                 parity=verify.compare(made, expected, probe, allowed),
                 fidelity=verify.fidelity(made, original, blanks),
             )
@@ -219,7 +229,6 @@ def for_target(goal: Target, options: Options) -> Options:
         scheme=scheme,
         exclude=exclude,
         symmetric_inputs=goal.symmetric_inputs,
-        float_share=goal.float_share if options.float_share is None else options.float_share,
     )
 
 

@@ -85,8 +85,8 @@ class Target:
     """What weights and inputs of quantized layers are rounded to."""
     symmetric_inputs: bool = False
     """Static ranges are symmetric; the engine knows no zero points."""
-    float_share: float | None = None
-    """The part of the squared error whose layers stay in float, unless the user says otherwise."""
+    formats: tuple[str, ...] = ()
+    """Formats among which each layer gets one, its float first, then from most to fewest bits; none: all get one."""
     compiler: str | None = None
     """Module that makes the engine's file of the ONNX graph, once that has been verified."""
     rounds_to_bf16: bool = False

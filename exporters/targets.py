@@ -13,6 +13,7 @@ _ONNX_RUNS_ON = "ONNX Runtime: any CPU, CUDA"
 _OPENVINO = (*_BUILD, "openvino")
 _OPENVINO_RUNS_ON = "OpenVINO: x86 and ARM CPUs"
 _FEW_BITS = ("gptq", "awq", "mse", "rtn")
+_MIXED = ("sensitivity", "map")
 
 # The tolerance of INT8 rows is the least that is allowed: a deep model is allowed its own rounding noise, see
 # ``verify.tolerance``.
@@ -63,6 +64,24 @@ TARGETS: dict[str, Target] = {
                 integer=True,
             )
             for bits in (4, 2)
+        ),
+        # ONNX Runtime's CPU kernels widen FP16, on ARM and x86: here it is what floats are stored in.
+        Target(
+            "onnx-mixed",
+            "mixed",
+            "onnx",
+            "onnx",
+            _ONNX,
+            "export",
+            methods=_MIXED,
+            formats=("fp16", "int8", "int4", "int2"),
+            storage="float16",
+            group_size=64,
+            symmetric=False,
+            activation="grouped",
+            tolerance=1e-2,
+            runs_on=_ONNX_RUNS_ON,
+            integer=True,
         ),
         Target(
             "openvino-fp16",
@@ -160,6 +179,25 @@ TARGETS: dict[str, Target] = {
             "export",
             methods=_FEW_BITS,
             bits=4,
+            group_size=64,
+            two_level=True,
+            activation="static",
+            tolerance=1e-2,
+            runs_on=f"{_OPENVINO_RUNS_ON} with VNNI and bf16",
+            execution={"precision": "bf16"},
+            rounds_to_bf16=True,
+            integer=True,
+        ),
+        Target(
+            "openvino-mixed",
+            "mixed",
+            "openvino",
+            "openvino",
+            _OPENVINO,
+            "export",
+            methods=_MIXED,
+            formats=("bf16", "int8", "int4"),
+            storage="float16",
             group_size=64,
             two_level=True,
             activation="static",
@@ -281,17 +319,31 @@ TARGETS: dict[str, Target] = {
                 tolerance=2e-2,
                 values="e4m3" if precision == "fp8" else "int",
                 symmetric_inputs=True,
-                float_share=share,
+                formats=formats,
                 compiler="tensorrt_engine",
                 runs_on=f"NVIDIA GPUs: {where}",
                 integer=precision != "fp16",
             )
-            for name, precision, methods, share, where in (
-                ("fp16", "fp16", (), None, "all"),
-                ("int8", "int8", ("static", "smoothquant"), None, "all since Turing"),
-                ("fp8", "fp8", ("static",), None, "compute capability 8.9 and later"),
-                ("mixed", "int8", ("static", "smoothquant"), 0.5, "all since Turing"),
+            for name, precision, methods, formats, where in (
+                ("fp16", "fp16", (), (), "all"),
+                ("int8", "int8", ("static", "smoothquant"), (), "all since Turing"),
+                ("fp8", "fp8", ("static",), (), "compute capability 8.9 and later"),
+                ("mixed", "mixed", _MIXED, ("fp16", "int8"), "all since Turing"),
             )
+        ),
+        Target(
+            "torch-amp-int8",
+            "int8",
+            "torch",
+            "torch_program",
+            _BUILD[:2],
+            "export",
+            methods=("dynamic",),
+            tolerance=1e-2,
+            runs_on="torch: x86 CPUs with bf16",
+            execution={"quantized_engine": "fbgemm", "autocast": "bf16"},
+            rounds_to_bf16=True,
+            integer=True,
         ),
         Target(
             "torch-inc-int8",

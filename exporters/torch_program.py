@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..artifacts import Precision
 from ..models import DeployableCTC
-from ..quantizers import Quantized, StaticLinear
+from ..quantizers import DynamicLinear, Quantized, StaticLinear
 from ..quantizers.technique import replace
 from .errors import ExportError
 from .target import Target
@@ -27,16 +27,20 @@ _UINT8 = (0, 255, torch.uint8)
 def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
     """Write ``model.pt2``, dynamic in batch and time.
 
-    The form is that of torch's own PT2E quantization, so other backends can lower it too. The model serves for nothing
-    else afterwards. Raises ExportError for a scheme other than static.
+    The form is that of torch's own PT2E quantization, so other backends can lower it too. Autocast is no part of it:
+    the runtime turns it on where the target's execution says so. The model serves for nothing else afterwards. Raises
+    ExportError for a scheme other than static and dynamic.
     """
     layers = [name for name, module in model.named_modules() if isinstance(module, Quantized)]
     for name in layers:
         layer = model.get_submodule(name)
-        if not isinstance(layer, StaticLinear) or layer.output_scale is not None:
+        if isinstance(layer, DynamicLinear):
+            replace(model, name, _DynamicLinear(layer))
+        elif isinstance(layer, StaticLinear) and layer.output_scale is None:
+            replace(model, name, _StaticLinear(layer))
+        else:
             scheme = layer.scheme if isinstance(layer, Quantized) else "no scheme"
-            raise ExportError(f"{name}: torch's oneDNN kernels cannot compute {scheme}")
-        replace(model, name, _QuantizeDequantizeLinear(layer))
+            raise ExportError(f"{name}: torch's 8-bit kernels cannot compute {scheme}")
     batch, frames = torch.export.Dim("batch", min=1, max=1 << 16), torch.export.Dim("frames", min=2, max=1 << 20)
     example = (torch.zeros(2, 64, model.feature_size), torch.tensor([64, 33]))
     with warnings.catch_warnings():
@@ -62,24 +66,41 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
 
 
 def integer_kernels(kernels: Mapping[str, int]) -> int:
-    """Calls of oneDNN's 8-bit linear operator."""
-    return kernels.get("onednn::qlinear_pointwise", 0)
+    """Calls of oneDNN's 8-bit linear operator, and of FBGEMM's, which rounds its input by its own range."""
+    return kernels.get("onednn::qlinear_pointwise", 0) + kernels.get("quantized::linear_dynamic", 0)
 
 
-class _QuantizeDequantizeLinear(nn.Module):
+class _Linear(nn.Module):
     bias: Tensor
 
-    def __init__(self, layer: StaticLinear) -> None:
+    def __init__(self, layer: DynamicLinear | StaticLinear) -> None:
         super().__init__()
         self.register_buffer("weight", layer.weight.t().contiguous())
         self.register_buffer("weight_scale", layer.weight_scale)
         self.register_buffer("weight_zero_point", torch.zeros_like(layer.weight_scale, dtype=torch.int64))
         self.register_buffer("bias", layer.bias)
+
+    def _product(self, restored: Tensor) -> Tensor:
+        weight = torch.ops.quantized_decomposed.dequantize_per_channel(
+            self.weight, self.weight_scale, self.weight_zero_point, 0, *_INT8
+        )
+        return nn.functional.linear(restored, weight, self.bias)
+
+
+class _StaticLinear(_Linear):
+    def __init__(self, layer: StaticLinear) -> None:
+        super().__init__(layer)
         self.scale, self.zero_point = float(layer.input_scale), int(layer.input_zero_point)
 
     def forward(self, input: Tensor) -> Tensor:
         ops = torch.ops.quantized_decomposed
         rounded = ops.quantize_per_tensor(input, self.scale, self.zero_point, *_UINT8)
-        restored = ops.dequantize_per_tensor(rounded, self.scale, self.zero_point, *_UINT8)
-        weight = ops.dequantize_per_channel(self.weight, self.weight_scale, self.weight_zero_point, 0, *_INT8)
-        return nn.functional.linear(restored, weight, self.bias)
+        return self._product(ops.dequantize_per_tensor(rounded, self.scale, self.zero_point, *_UINT8))
+
+
+class _DynamicLinear(_Linear):
+    def forward(self, input: Tensor) -> Tensor:
+        ops = torch.ops.quantized_decomposed
+        scale, zero_point = ops.choose_qparams.tensor(input, 0, 255, torch.finfo(torch.float32).eps, torch.uint8)
+        rounded = ops.quantize_per_tensor.tensor(input, scale, zero_point, *_UINT8)
+        return self._product(ops.dequantize_per_tensor.tensor(rounded, scale, zero_point, *_UINT8))

@@ -37,9 +37,8 @@ def options_of(stored: Stored, model: DeployableCTC, options: Options) -> Option
     """``options`` of the target with what the training has chosen."""
     linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     weight = next(iter(stored.layers.values())).scheme.weight
-    return dataclasses.replace(
-        options, scheme=weight, exclude=tuple(name for name in linears if name not in stored.layers), float_share=None
-    )
+    floats = tuple(name for name in linears if name not in stored.layers)
+    return dataclasses.replace(options, scheme=weight, exclude=floats)
 
 
 def put_into(stored: Stored, model: DeployableCTC, options: Options) -> None:
@@ -67,7 +66,7 @@ def _cannot_group(goal: Target, layer: GroupedLinear) -> str | None:
 
 
 def _cannot_round(goal: Target, layer: StaticLinear) -> str | None:
-    if "static" not in goal.methods or goal.values != "int" or goal.float_share is not None:
+    if "static" not in goal.methods or goal.values != "int":
         return f"{layer.scheme}; export to a target of int8 that takes the method static, as onnx-int8"
     if goal.symmetric_inputs and int(layer.input_zero_point) != _MIDDLE:
         return f"an input range with zero point {int(layer.input_zero_point)}; train without --asymmetric-inputs"

@@ -14,7 +14,7 @@ from .hqq import hqq
 from .inc import inc
 from .inputs import round_inputs
 from .linear import DynamicLinear, Fp8Linear, Quantized, StaticLinear, WeightOnlyLinear
-from .mixed import sensitive_in_float
+from .mixed import MAP, SENSITIVITY, by_map, by_sensitivity
 from .quanto import quanto
 from .rtn import mse, rtn
 from .scheme import ActivationScheme, Scheme, WeightScheme
@@ -35,23 +35,18 @@ TECHNIQUES: dict[str, Technique] = {
     "llm-int8": llm_int8,
     "quanto": quanto,
     "inc": inc,
+    SENSITIVITY: by_sensitivity,
+    MAP: by_map,
 }
 """The table of techniques, by the name that ``--method`` takes."""
 
-NEED_CALIBRATION = frozenset({"static", "smoothquant", "inc", "gptq", "awq"})
+NEED_CALIBRATION = frozenset({"static", "smoothquant", "inc", "gptq", "awq", SENSITIVITY, MAP})
 
 
 def quantize(method: str, model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
-    """Apply the technique called ``method`` in place, within the budget of bits, and round inputs as asked.
-
-    Layers that cost most stay in float where ``options.float_share`` says so.
-    """
+    """Apply the technique called ``method`` in place, within the budget of bits, and round inputs as asked."""
     options = within_budget(model, options, calibration)
-
-    def apply(model: DeployableCTC, options: Options) -> DeployableCTC:
-        return round_inputs(TECHNIQUES[method](model, options, calibration), options, calibration)
-
-    return apply(model, sensitive_in_float(model, options, calibration, apply))
+    return round_inputs(TECHNIQUES[method](model, options, calibration), options, calibration)
 
 
 __all__ = [

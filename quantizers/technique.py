@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from torch import Tensor, nn
 
 from ..errors import QasrError
 from ..models import DeployableCTC
 from .scheme import INT8, WeightScheme
+
+if TYPE_CHECKING:
+    from .mixed.mixture import Mixture
 
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """Wraps an iterable in a progress display: (items, description, total)."""
@@ -36,8 +39,6 @@ class Options:
     """How much of the activations' spread SmoothQuant moves into the weights, 0 to 1; None searches it by layer."""
     symmetric_inputs: bool = False
     """Static ranges reach as far down as up, for engines that know no zero points."""
-    float_share: float | None = None
-    """The part of the summed squared errors whose layers stay in float, 0 to 1."""
     outputs: bool = False
     """Round the outputs of statically quantized layers too; QNNPACK's kernels do nothing else."""
     scheme: WeightScheme = INT8
@@ -56,6 +57,8 @@ class Options:
     """What GPTQ adds to the diagonal of a Hessian, as a part of its mean."""
     activation_order: bool = True
     """GPTQ rounds the inputs with the largest squares first."""
+    mixture: Mixture | None = None
+    """Formats by layer, for mixed precision."""
     journal: Path | None = None
     """Where finished layers are kept, so that a quantization that was killed goes on from there."""
     track: Track = field(default=lambda items, *_: items, compare=False, repr=False)

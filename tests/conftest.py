@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact
     from qasr.exporters import find
     from qasr.exporters.build import BuildOptions
     from qasr.exporters.pipeline import ExportOptions, export
+    from qasr.quantizers import Options
 
     folder = tmp_path_factory.mktemp("artifacts")
     made: dict[str, Artifact] = {}
@@ -146,6 +148,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact
         name = f"{target}-{method}" if method else target
         if name not in made:
             options = ExportOptions(method=method, build=BuildOptions(onnx_only=True))
+            if find(target).formats:  # measured on few clips, and nothing kept outside of the tests' own folder
+                options = replace(options, calibration_clips=16, quantization=Options(journal=folder / "kept"))
             made[name] = export("reference", target, folder / name, options)
         return made[name]
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..artifacts import LevelVocabulary, sha256_of_file, tokenize
+from ..artifacts import LevelVocabulary, sha256_of_file, token_ids
 from ..audio import FeatureSettings, duration, extract, read
 from ..bench.data import TEXT, Recording, load_data
 from ..bench.errors import DataError as LabelError
@@ -117,9 +117,8 @@ def labelled(source: Path, vocabularies: Vocabularies, scratch: Path) -> Trainin
             key = TEXT
         texts = _texts(data.name, key, data.recordings)
         for place, text in enumerate(texts):
-            tokens, strange = tokenize(text, vocabulary)
+            ids[place][level], strange = token_ids(text, vocabulary)
             unknown.update(f"{symbol!r} in {level}" for symbol in strange)
-            ids[place][level] = tuple(_id(token, vocabulary) for token in tokens)
     if unknown:
         listed = ", ".join(f"{symbol} ({count} times)" for symbol, count in unknown.most_common())
         raise TrainingError(f"{data.name}: labels have symbols that the checkpoint's vocabulary lacks: {listed}")
@@ -155,8 +154,3 @@ def _texts(name: str, key: str, recordings: Sequence[Recording]) -> list[str]:
             f"{name}: no label of {key} for {', '.join(lacking[:_MOST_NAMED])}{more}; label all recordings or none"
         )
     return [recording.labels[key] for recording in recordings]
-
-
-def _id(symbol: str, vocabulary: LevelVocabulary) -> int:
-    delimiter = vocabulary.word_delimiter
-    return vocabulary.tokens.index(delimiter if delimiter is not None and symbol == " " else symbol)

@@ -1,0 +1,167 @@
+"""What ``qexport --explain`` says of mixed precision: the frontier, and which layers stayed high and why."""
+
+from __future__ import annotations
+
+import math
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from ..quantizers.mixed import Found, Point
+
+_WIDTH, _HEIGHT = 72, 14
+
+
+def check_plot(plot: Path | None) -> None:
+    """Raise MissingExtraError where a plot is asked for that cannot be drawn."""
+    if plot is not None and find_spec("plotly") is None:
+        raise MissingExtraError("plotly", "bench")
+
+
+def show_mixture(found: Found, plot: Path | None) -> None:
+    """Print it on stdout, and write the page where one is asked for."""
+    console = Console(highlight=False, markup=False)
+    console = console if console.is_terminal else Console(width=200, highlight=False, markup=False)
+    console.print(_frontier_table(found))
+    console.print(_text_plot(found))
+    console.print(_layer_table(found))
+    console.print(_reason(found))
+    if plot is not None:
+        _write_page(found, plot)
+
+
+def _frontier_table(found: Found) -> Table:
+    table = Table("", "size, MB", "KL predicted", "points lost", "disagreement, %", *found.formats, box=None)
+    if found.timed:
+        table.add_column("products, ms")
+    for point in _shown(found):
+        measured = point.measured
+        counts = [str(point.choice.formats.count(place)) for place in range(len(found.formats))]
+        table.add_row(
+            "→" if point.choice == found.chosen.choice else "",
+            f"{point.bytes / 1e6:.2f}",
+            f"{point.choice.loss:.1e}",
+            f"{measured.points:+.3f}" if measured else "",
+            f"{measured.disagreement:.3f}" if measured else "",
+            *counts,
+            *([f"{1e3 * point.choice.seconds:.2f}"] if found.timed else []),
+        )
+    return table
+
+
+def _shown(found: Found) -> list[Point]:
+    """Measured points, the chosen one, and every fourth of the others, the largest first."""
+    points = [point for place, point in enumerate(found.points) if point.measured is not None or place % 4 == 0]
+    if all(point.choice != found.chosen.choice for point in points):
+        points.append(found.chosen)
+    return sorted(points, key=lambda point: -point.bytes)
+
+
+def _text_plot(found: Found) -> str:
+    """Predicted KL (logarithmic, upwards) over size."""
+    points = [(point.bytes, math.log10(point.choice.loss), "o" if point.measured else "·") for point in _visible(found)]
+    if not points:
+        return ""
+    points.append((found.chosen.bytes, math.log10(max(found.chosen.choice.loss, 1e-12)), "#"))
+    xs, ys = [point[0] for point in points], [point[1] for point in points]
+    left, right, low, high = min(xs), max(xs), min(ys), max(ys)
+    rows = [[" "] * _WIDTH for _ in range(_HEIGHT)]
+    for x, y, sign in points:
+        column = round((x - left) / max(right - left, 1) * (_WIDTH - 1))
+        row = round((high - min(max(y, low), high)) / max(high - low, 1e-9) * (_HEIGHT - 1))
+        rows[row][column] = sign
+    labels = [f"{10**high:8.1e} ", *[" " * 9] * (_HEIGHT - 2), f"{10**low:8.1e} "]
+    lines = [f"{label}|{''.join(row)}" for label, row in zip(labels, rows, strict=True)]
+    axis = f"{left / 1e6:.2f} MB".ljust(_WIDTH - 12) + f"{right / 1e6:.2f} MB".rjust(12)
+    return "\n".join(
+        ["", "KL predicted (nats a frame, all levels) over size; o measured, # chosen", *lines, " " * 10 + axis, ""]
+    )
+
+
+def _visible(found: Found) -> list[Point]:
+    """Points that a logarithmic axis can show."""
+    return [point for point in found.points if point.choice.loss > 0]
+
+
+def _layer_table(found: Found) -> Table:
+    """Units from the dearest to the cheapest step down."""
+    table = Table("layer", "format", box=None)
+    for title in ("KL alone", "edits, %", "one step down", "KL it adds", "kB it saves", "KL a MB"):
+        table.add_column(title, justify="right")
+    rows = []
+    for place, unit in enumerate(found.units):
+        own = found.chosen.choice.formats[place]
+        loss = found.losses.get((unit.name, found.formats[own]))
+        alone = (f"{loss.divergence:.1e}", f"{100 * loss.disagreement:.2f}") if loss else ("0", "0")
+        step = _step_down(found, place)
+        figures = (
+            (found.formats[own + 1], f"{step[0]:.1e}", f"{step[1] / 1e3:.1f}", f"{_price(step):.2g}")
+            if step
+            else ("-", "", "", "")
+        )
+        rows.append((_price(step) if step else -1.0, (unit.name, found.formats[own], *alone, *figures)))
+    for _, cells in sorted(rows, key=lambda row: -row[0]):
+        table.add_row(*cells)
+    return table
+
+
+def _step_down(found: Found, place: int) -> tuple[float, float] | None:
+    """What a unit would lose and save with the next format; None for the last."""
+    own, problem = found.chosen.choice.formats[place], found.problem
+    if own + 1 == len(found.formats):
+        return None
+    return (
+        float(problem.losses[place, own + 1] - problem.losses[place, own]),
+        float(problem.bytes[place, own] - problem.bytes[place, own + 1]),
+    )
+
+
+def _price(step: tuple[float, float]) -> float:
+    return 1e6 * step[0] / max(step[1], 1.0)
+
+
+def _reason(found: Found) -> str:
+    high = [unit for place, unit in enumerate(found.units) if _step_down(found, place)]
+    measured = found.chosen.measured
+    against = "labels" if found.labelled else "the float model's transcripts"
+    lost = f"{measured.points:+.3f} points against {against}" if measured else "not measured"
+    text = f"Chosen: {found.chosen.bytes / 1e6:.2f} MB, {lost} on the calibration audio."
+    smaller = [point for point in found.points if point.bytes < found.chosen.bytes]
+    if not high or not smaller:
+        return f"{text} Every layer has the lowest format."
+    following = smaller[0].measured
+    return (
+        f"{text} {len(high)} of {len(found.units)} stay above {found.formats[-1]}, the first rows, where a step down "
+        f"adds most KL for what it saves. The frontier's next point, {smaller[0].bytes / 1e6:.2f} MB, "
+        + (f"loses {following.points:+.3f} points." if following else "was not measured.")
+    )
+
+
+def _write_page(found: Found, path: Path) -> None:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for name, points in (
+        ("frontier", _visible(found)),
+        ("measured", [point for point in _visible(found) if point.measured]),
+        ("chosen", [found.chosen]),
+    ):
+        figure.add_scatter(
+            x=[point.bytes / 1e6 for point in points],
+            y=[point.choice.loss for point in points],
+            mode="lines+markers" if name == "frontier" else "markers",
+            marker={"size": 6 if name == "frontier" else 12},
+            name=name,
+            text=[f"{point.measured.points:+.3f} points" if point.measured else "not measured" for point in points],
+            hovertemplate="%{x:.2f} MB<br>KL %{y:.1e}<br>%{text}<extra></extra>",
+        )
+    figure.update_xaxes(title="size of the artifact, MB")
+    figure.update_yaxes(title="KL divergence predicted, nats a frame", type="log")
+    figure.update_layout(title="Formats by layer: size and loss")
+    figure.write_html(path, include_plotlyjs=True)

@@ -1,0 +1,94 @@
+"""What mixed precision is told by its target: formats, what layers cost there, and labels of the calibration audio."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import reference
+from ..artifacts import Artifact, LevelVocabulary, token_ids
+from ..audio import duration
+from ..models import Checkpoint
+from ..quantizers import CalibrationSet
+from ..quantizers.mixed import FLOAT, Mixture, check_formats, parse_map
+from .asked import Mixing
+from .costs import EngineCosts
+from .data import read_audio_set
+from .errors import DataError, ExportError
+from .target import Target
+
+if TYPE_CHECKING:
+    from .pipeline import ExportOptions
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qasr" / "mixed"
+"""Where measurements are kept, unless told otherwise."""
+
+_POINTS = 0.1
+
+
+def check(goal: Target, asked: Mixing) -> None:
+    """Raise QuantizationError for a map that cannot be read, or names a format that ``goal`` lacks."""
+    if asked.precision_map is not None:
+        check_formats(parse_map(asked.precision_map).values(), (*goal.formats, FLOAT))
+
+
+def mixture(
+    goal: Target, checkpoint: Checkpoint, options: ExportOptions, calibration: CalibrationSet | None
+) -> Mixture:
+    """The formats of ``goal``, and what decides among them. Raises DataError, or QuantizationError for a bad map."""
+    wanted = options.mixing
+    first, vocabulary = next(iter(checkpoint.levels.items()))
+    quantization = options.quantization
+    groups, cache = quantization.group_size or goal.group_size or 0, quantization.journal or CACHE
+    return Mixture(
+        formats=goal.formats,
+        budget_points=_POINTS if not wanted.said else wanted.budget_points,
+        budget_bytes=wanted.budget_bytes,
+        layers=None if wanted.precision_map is None else parse_map(wanted.precision_map),
+        blank=vocabulary.blank,
+        labels=None if calibration is None else _labels(options, calibration, first, vocabulary),
+        costs=EngineCosts(goal, checkpoint, groups, quantization.symmetric, cache),
+        cache=cache,
+    )
+
+
+def check_size(artifact: Artifact, budget: int | None) -> None:
+    """Raise ExportError where an artifact is larger than what was allowed, though less was reckoned."""
+    size = sum(entry.bytes for entry in artifact.manifest.files.values())
+    if budget is not None and size > budget:
+        raise ExportError(
+            f"the artifact takes {size / 1e6:.2f} MB, over the {budget / 1e6:.2f} MB that were allowed; its graph is "
+            f"larger than reckoned, so ask for {(2 * budget - size) / 1e6:.2f}MB"
+        )
+
+
+def _labels(
+    options: ExportOptions, calibration: CalibrationSet, level: str, vocabulary: LevelVocabulary
+) -> tuple[tuple[int, ...], ...] | None:
+    """Ids of what is said in each calibration clip; None where one is not labelled, or only a part of it counts."""
+    place = options.calibration or reference.CALIBRATION
+    if place.is_dir():
+        return None
+    files = read_audio_set(place, options.calibration_clips).files
+    if any(duration(file) > options.calibration_seconds for file in files):
+        return None
+    texts: dict[Path, str] = {}
+    for line in place.read_text(encoding="utf-8").split("\n"):
+        row = json.loads(line) if line.strip() else {}
+        text = row.get(level)
+        if isinstance(text, str):
+            texts[place.parent / row["audio"]] = text
+    if any(file not in texts for file in files):
+        return None
+    return tuple(_ids(file, texts[file], level, vocabulary) for file in files)
+
+
+def _ids(file: Path, text: str, level: str, vocabulary: LevelVocabulary) -> tuple[int, ...]:
+    """Of what is said. Raises DataError for a symbol that the vocabulary lacks."""
+    ids, unknown = token_ids(text, vocabulary)
+    if unknown:
+        symbols = ", ".join(map(repr, dict.fromkeys(unknown)))
+        raise DataError(f"{file}: its label of {level} has {symbols}, which the checkpoint's vocabulary lacks")
+    return ids

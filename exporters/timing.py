@@ -1,0 +1,116 @@
+"""How long one Linear of each format lasts in an engine on this machine, as the exporter writes it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..quantizers import GroupedLinear, StaticLinear, WeightScheme
+from ..quantizers.grid import by_range
+from ..quantizers.mixed.ledger import Ledger
+from ..quantizers.scheme import ActivationScheme, Scheme
+from ..version import version_of
+from . import onnx
+from .packing import PackedLinear
+from .target import Target
+from .translation import KernelLinear
+
+FRAMES = 250
+"""Rows of the product: 5 s of audio."""
+
+_RUNS = 7
+_LIBRARIES = {"onnx": "onnxruntime", "openvino": "openvino"}
+_BITS = {"int4": 4, "int2": 2}
+
+
+def linear_seconds(goal: Target, outputs: int, inputs: int, form: str, folder: Path) -> float | None:
+    """Median seconds of a product of 250 rows; kept in ``folder``. None for engines that this machine cannot time."""
+    library = _LIBRARIES.get(goal.engine)
+    if library is None:
+        return None
+    ledger = _ledger(folder, goal.name, f"{library} {version_of(library)}")
+    key = f"{outputs} {inputs} {form}"
+    known = ledger.get(key)
+    if known is None:
+        known = _measure(goal, _layer(goal, nn.Linear(inputs, outputs), form), inputs)
+        ledger.put(key, known)
+    return float(known)
+
+
+@cache
+def _ledger(folder: Path, target: str, library: str) -> Ledger:
+    return Ledger(folder / "seconds", (platform.platform(), _processor(), str(os.cpu_count()), target, library))
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith("model name")), platform.processor())
+
+
+def _layer(goal: Target, linear: nn.Linear, form: str) -> nn.Module:
+    """Random weights: speed does not depend on their values."""
+    if form in _BITS and not goal.two_level:
+        scheme = WeightScheme(_BITS[form], goal.symmetric, goal.group_size)
+        grid = by_range(linear.weight, scheme)
+        layer = GroupedLinear(
+            grid.codes(linear.weight.detach(), scheme.bits), grid.scale, grid.zero_point, linear.bias, scheme
+        )
+        layer.scheme = Scheme(scheme, ActivationScheme(goal.activation))
+        return PackedLinear(layer)
+    # Weights of two levels are multiplied out to 8 bits.
+    return KernelLinear(linear) if form == goal.formats[0] else StaticLinear(linear, (-4.0, 4.0))
+
+
+def _measure(goal: Target, layer: nn.Module, inputs: int) -> float:
+    rows = torch.randn(1, FRAMES, inputs)
+    with tempfile.TemporaryDirectory(prefix="qasr-") as scratch:
+        path = Path(scratch) / "layer.onnx"
+        onnx.export_layer(layer.eval().requires_grad_(False), rows, path)
+        run = _onnx(path, rows.numpy()) if goal.engine == "onnx" else _openvino(path, rows.numpy(), goal)
+        run()
+        return median(_seconds(run) for _ in range(_RUNS))
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def _onnx(path: Path, rows: np.ndarray[Any, Any]) -> Callable[[], Any]:
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda: session.run(None, {name: rows})
+
+
+def _openvino(path: Path, rows: np.ndarray[Any, Any], goal: Target) -> Callable[[], Any]:
+    import openvino as ov
+
+    from . import openvino_rewrites
+
+    core = ov.Core()
+    model = core.read_model(path)
+    openvino_rewrites.weights_by_output(model)
+    hint = {"bf16": "bf16"}.get(goal.execution.get("precision", "fp32"), "f32")
+    compiled = core.compile_model(
+        model, "CPU", {"INFERENCE_PRECISION_HINT": hint, "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+    )
+    return lambda: compiled([rows])

@@ -1,0 +1,24 @@
+"""Mixed precision: each layer has a format of its own, which a map names or a search finds for a budget."""
+
+from __future__ import annotations
+
+from .formats import check_formats
+from .mixture import FLOAT, MAP, SENSITIVITY, Costs, Mixture
+from .precision_map import PRESETS, parse_map
+from .techniques import Found, Point, by_map, by_sensitivity, find_mixture
+
+__all__ = [
+    "FLOAT",
+    "MAP",
+    "PRESETS",
+    "SENSITIVITY",
+    "Costs",
+    "Found",
+    "Mixture",
+    "Point",
+    "by_map",
+    "by_sensitivity",
+    "check_formats",
+    "find_mixture",
+    "parse_map",
+]

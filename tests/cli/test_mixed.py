@@ -1,0 +1,68 @@
+"""``qexport`` with budgets and maps."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def qexport(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from qasr.cli.qexport import run; run()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def test_explains(exported, tmp_path):
+    """The frontier as table, text and page, and why layers stayed high; measured before, by the export."""
+    kept = exported("onnx-mixed").folder.parent / "kept"
+    options = ("--journal", kept, "--calibration-clips", 16, "--plot", "frontier.html")
+    done = qexport("--to", "onnx-mixed", "--explain", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["frontier.html"]
+    assert "plotly" in (tmp_path / "frontier.html").read_text(encoding="utf-8")[:5000]
+    lines = done.stdout.splitlines()
+    assert "size, MB" in lines[0]
+    assert sum(line.strip().startswith("→") for line in lines) == 1
+    assert sum(line.strip().startswith("layers.") for line in lines) == 32
+    assert any("o measured, # chosen" in line for line in lines)
+    assert "points against labels on the calibration audio." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (
+            ("onnx-mixed", "--budget-size", "300"),
+            "'300' is no size with a unit (kB, MB, GB, KiB, MiB, GiB), such as 300MB",
+        ),
+        (("onnx-mixed", "--budget-per", "-1"), "-1.0 is not in the range x>=0"),
+        (("onnx-mixed", "--budget-per", "1", "--precision-map", "typical"), "exclude each other"),
+        (("onnx-int8", "--budget-size", "3MB"), "--budget-size is for targets called …-mixed alone"),
+        (("onnx-int8", "--explain", "--plot", "f.html"), "--plot is for --explain of targets called …-mixed alone"),
+        (("onnx-mixed", "--explain", "--plot", "f.png"), "f.png is no .html file"),
+        (("onnx-mixed", "--explain", "--precision-map", "typical"), "a precision map leaves nothing to choose"),
+    ],
+)
+def test_usage_errors(tmp_path, arguments, hint):
+    done = qexport("--to", *arguments, "-o", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert hint in " ".join(done.stderr.split()).replace(" │ ", " ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        ("a: [", "map.yaml, line 1: not YAML"),
+        ("layers.*: int9", "no format 'int9' for this target; it has fp16, int8, int4, int2, float"),
+        ("layer.*: int8", "no layer matches 'layer.*' of the precision map"),
+    ],
+)
+def test_bad_maps(tmp_path, content, hint):
+    (tmp_path / "map.yaml").write_text(content)
+    done = qexport("--to", "onnx-mixed", "--precision-map", "map.yaml", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("qexport: error: ")
+    assert hint in done.stderr.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["map.yaml"]

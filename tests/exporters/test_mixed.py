@@ -1,0 +1,157 @@
+"""Artifacts whose layers have formats of their own."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from qasr import load, reference
+from qasr.exporters import ExportError, UnknownTargetError, find, floats, mixing
+from qasr.exporters.asked import Mixing, method
+from qasr.exporters.explain import explain_mixture
+from qasr.exporters.pipeline import ExportOptions, export
+from qasr.quantizers import Options, QuantizationError
+
+LAYERS = 32
+
+
+@pytest.fixture(scope="module")
+def kept(exported):
+    """The options of ``exported``: what it has measured is not measured again."""
+    artifact = exported("onnx-mixed")
+
+    def options(**asked):
+        quantization = Options(journal=artifact.folder.parent / "kept")
+        return ExportOptions(calibration_clips=16, quantization=quantization, mixing=Mixing(**asked))
+
+    return options
+
+
+def size(manifest):
+    return sum(entry.bytes for entry in manifest.files.values())
+
+
+def test_default_budget(exported):
+    manifest = exported("onnx-mixed").manifest
+    assert (manifest.method, manifest.options["budget"]) == ("sensitivity", {"points": 0.1})
+    formats = manifest.options["formats"]
+    assert len(formats) == LAYERS
+    assert len(set(formats.values())) >= 2
+    assert manifest.options["measured"]["points"] <= 0.1
+    assert manifest.options["measured"]["against"] == "labels"
+    assert size(manifest) < 0.75 * size(exported("onnx-int8", "static").manifest)
+    assert size(manifest) <= manifest.options["predicted"]["bytes"] < 1.05 * size(manifest)
+
+
+def test_every_layer_is_executed_as_its_format_says(exported):
+    manifest = exported("onnx-mixed").manifest
+    precision, counts = manifest.precision, Counter(manifest.options["formats"].values())
+    assert precision.quantized_layers == precision.integer_kernels == LAYERS - counts["fp16"]
+    assert precision.kernels["MatMulNBits"] == counts["int4"] + counts["int2"]
+    assert manifest.execution["floats"] == "stored in fp16, computed in fp32"
+    assert precision.weight_bytes["float"] < 1000
+
+
+def test_budget_of_size(kept, tmp_path):
+    manifest = export("reference", "onnx-mixed", tmp_path / "out", kept(budget_bytes=2_500_000)).manifest
+    assert 2_400_000 < size(manifest) <= 2_500_000
+    assert manifest.options["budget"] == {"bytes": 2_500_000}
+    assert manifest.fidelity.relative_error < 0.012
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            {"budget_bytes": 1_000_000},
+            r"nothing fits into 1.00 MB: the smallest that these formats give has 1\.\d\d MB",
+        ),
+        ({"precision_map": "nowhere"}, "nowhere: no such precision map"),
+    ],
+)
+def test_what_cannot_be_had(kept, tmp_path, asked, message):
+    with pytest.raises(QuantizationError, match=message):
+        export("reference", "onnx-mixed", tmp_path / "out", kept(**asked))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_points_that_nothing_meets(monkeypatch, kept):
+    from qasr.quantizers.mixed import techniques
+    from qasr.quantizers.mixed.whole import Measured
+
+    monkeypatch.setattr(techniques.Whole, "measure", lambda *_: Measured(0.3, 0.4))
+    with pytest.raises(QuantizationError, match=r"nothing loses at most 0.1 points: the most accurate .* loses 0.300"):
+        explain_mixture("reference", "onnx-mixed", kept(budget_points=0.1))
+
+
+def test_an_artifact_over_its_budget_is_an_error(exported):
+    with pytest.raises(ExportError, match=r"takes \d\.\d\d MB, over the 1.00 MB that were allowed"):
+        mixing.check_size(exported("onnx-mixed"), 1_000_000)
+
+
+def test_map(kept, tmp_path):
+    (tmp_path / "map.yaml").write_text("layers.0.*: bf16\n'*.attention.*': int8\nlayers.*: int4\n")
+    options = kept(precision_map=str(tmp_path / "map.yaml"))
+    manifest = export("reference", "openvino-mixed", tmp_path / "out", options).manifest
+    assert (manifest.method, manifest.precision.quantized_layers) == ("map", 24)
+    assert manifest.options["formats"]["layers.0.attention.qkv"] == "bf16"
+    assert manifest.options["formats"]["layers.1.attention.qkv"] == "int8"
+    assert {"i4", "i8", "f16"} <= set(manifest.precision.weight_bytes)
+    assert manifest.execution["floats"] == "stored in fp16, computed in bf16"
+    # Each gate of the three quantized layers is split in two.
+    assert manifest.precision.integer_kernels == 24 + 3
+    assert manifest.fidelity.disagreement["phonemes"] < 0.005
+
+
+def test_amp(exported):
+    """Products of floats in bf16, as torch's profiler saw them; all others by FBGEMM."""
+    manifest = exported("torch-amp-int8").manifest
+    kernels = manifest.precision.kernels
+    assert kernels["quantized::linear_dynamic"] == manifest.precision.integer_kernels == LAYERS
+    # Scores, distances and values of four layers; projection and heads; the depthwise convolutions.
+    assert kernels["aten::bmm.bfloat16"] == 12
+    assert kernels["aten::addmm.bfloat16"] == 2
+    assert kernels["aten::convolution.bfloat16"] == 4
+    assert "aten::bmm" not in kernels
+    assert manifest.execution["floats"] == "stored in fp32, computed in bf16"
+    row = json.loads(reference.EVALUATION.read_text(encoding="utf-8").splitlines()[0])
+    with load(exported("torch-amp-int8").folder) as model:
+        assert model.transcribe(reference.EVALUATION.parent / row["audio"]).text[:8] == row["phonemes"][:8]
+
+
+def test_bf16_that_is_not_executed_is_an_error():
+    with pytest.raises(ExportError, match="floats were to be computed in bf16, but the engine executed fp32"):
+        floats.executed(find("torch-amp-int8"), {"aten::bmm": 12})
+    assert floats.executed(find("onnx-int8"), {"MatMul": 1}) == {}
+    assert floats.executed(find("tensorrt-mixed"), {"product half x half": 1}) == {
+        "floats": "stored in fp16, computed in fp16"
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "asked", "message"),
+    [
+        ("onnx-int8", None, {"budget_points": 1.0}, "--budget-per is for targets called …-mixed alone"),
+        (
+            "onnx-mixed",
+            None,
+            {"budget_points": 1.0, "precision_map": "typical"},
+            "--budget-per and --precision-map excl",
+        ),
+        ("onnx-mixed", None, {"budget_points": 1.0, "budget_bytes": 9}, "--budget-per and --budget-size exclude each"),
+        ("onnx-mixed", "map", {}, "the method map needs --precision-map"),
+        ("onnx-mixed", "sensitivity", {"precision_map": "typical"}, "the method sensitivity takes no --precision-map"),
+        ("onnx-mixed", "static", {}, "the engine cannot express what the method 'static' makes"),
+    ],
+)
+def test_contradictions(target, name, asked, message):
+    with pytest.raises(UnknownTargetError, match=message):
+        method(find(target), name, Mixing(**asked))
+
+
+def test_a_map_implies_its_method():
+    assert method(find("onnx-mixed"), None, Mixing()) == "sensitivity"
+    assert method(find("onnx-mixed"), None, Mixing(precision_map="typical")) == "map"
+    assert method(find("onnx-int8"), None, Mixing()) == "static"
