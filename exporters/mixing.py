@@ -49,7 +49,7 @@ def mixture(
         layers=None if wanted.precision_map is None else parse_map(wanted.precision_map),
         blank=vocabulary.blank,
         labels=None if calibration is None else _labels(options, calibration, first, vocabulary),
-        costs=EngineCosts(goal, checkpoint, groups, quantization.symmetric, cache),
+        costs=EngineCosts(goal, checkpoint, groups, bool(quantization.symmetric), cache),
         cache=cache,
     )
 
