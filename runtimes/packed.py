@@ -1,8 +1,8 @@
 """Linear layers whose weights of few bits stay packed in memory on a CPU, and are widened for each product.
 
-torch has a kernel for such weights, ``_weight_int4pack_mm_for_cpu``. With the 500 rows of a 10 s clip it takes longer
-than the product of float32 weights where it computes in bfloat16, and tens of times as long where in float32, so each
-product's weights are widened by a table first.
+torch has a kernel for such weights, ``_weight_int4pack_mm_for_cpu``. With the 500 rows of a 10 s clip it takes twice as
+long as the product of float32 weights where it computes in bfloat16, and 99 times as long where in float32; widening by
+a table first takes 1.55 times as long in float32 and 0.59 times in bfloat16 (on a CPU with AMX).
 """
 
 from __future__ import annotations
