@@ -65,7 +65,8 @@ def _there(model: str, folder: Path) -> dict[Maker, Path]:
 
 def _export(model: str, maker: Maker, folder: Path, calibration: Path | None, console: Console) -> Path:
     # Only now: torch takes seconds to import.
-    from ..exporters.pipeline import ExportOptions, export
+    from ..exporters.options import ExportOptions
+    from ..exporters.pipeline import export
 
     target, method = maker
     with console.status(f"exporting {_name(maker)}"):

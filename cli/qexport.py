@@ -125,7 +125,8 @@ def command(
     for name in ("torchao", "torch.utils._pytree", "bitsandbytes"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # Only now: torch takes seconds to import, and help or a wrong name should not wait for it.
-    from ..exporters.pipeline import ExportOptions, export
+    from ..exporters.options import ExportOptions
+    from ..exporters.pipeline import export
 
     display = _Display(console)
     options = ExportOptions(

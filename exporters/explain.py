@@ -15,7 +15,9 @@ from . import mixing, targets
 from .asked import method as asked_method
 from .data import read_audio_set
 from .errors import ExportError, UnknownTargetError
-from .pipeline import ExportOptions, Progress, Silent, find_calibration, for_target
+from .options import ExportOptions
+from .pipeline import find_calibration, for_target
+from .progress import Progress, Silent
 
 # Each clip costs a pass per layer. On the reference model 4 clips rank the layers as 32 do (correlation 0.99).
 _CLIPS = 4

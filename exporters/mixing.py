@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .. import reference
 from ..artifacts import Artifact, LevelVocabulary, token_ids
@@ -17,10 +16,8 @@ from .asked import Mixing
 from .costs import EngineCosts
 from .data import read_audio_set
 from .errors import DataError, ExportError
+from .options import ExportOptions
 from .target import Target
-
-if TYPE_CHECKING:
-    from .pipeline import ExportOptions
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qasr" / "mixed"
 """Where measurements are kept, unless told otherwise."""

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import platform
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import torch
@@ -22,65 +18,16 @@ from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, W
 from ..quantizers.stored import Stored
 from ..version import __version__, version_of
 from . import floats, mixing, targets, trained, verify
-from .asked import Mixing
 from .asked import method as asked_method
 from .build import BuildOptions, Compiled, Shapes
 from .data import calibration_set, read_audio_set, warnings
 from .errors import DataError, ExportError
+from .options import ExportOptions
+from .progress import Progress, Silent
 from .target import Exporter, Target
 
 _TOOLCHAIN = ("torch", "transformers", "numpy")
 _GRAPH_ENGINE = "onnx"
-
-
-class Progress(Protocol):
-    """How an export shows what it is doing."""
-
-    def step(self, description: str) -> AbstractContextManager[Any]:
-        """A stretch of work of unknown length."""
-
-    def track(self, items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
-        """``items``, with a display of how many are done."""
-
-    def warn(self, message: str) -> None:
-        """Say what will work, but badly."""
-
-
-class Silent:
-    """No display; warnings go to the log."""
-
-    def step(self, description: str) -> AbstractContextManager[Any]:
-        """Nothing."""
-        return nullcontext()
-
-    def track(self, items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
-        """``items`` as they are."""
-        return items
-
-    def warn(self, message: str) -> None:
-        """A line in the log called ``qasr``."""
-        logging.getLogger("qasr").warning(message)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportOptions:
-    """Everything that an export can be told besides the checkpoint, the target and the place."""
-
-    method: str | None = None
-    calibration: Path | None = None
-    """JSON lines or folder of audio; the bundled set for models that come with qasr."""
-    calibration_clips: int = 64
-    calibration_seconds: float = 20.0
-    """Of longer clips only so much counts."""
-    verification: Path | None = None
-    """JSON lines or folder of audio for the parity check; the bundled evaluation set by default."""
-    verification_clips: int = 8
-    quantization: Options = field(default_factory=Options)
-    mixing: Mixing = field(default_factory=Mixing)
-    build: BuildOptions = field(default_factory=BuildOptions)
-    revision: str | None = None
-    offline: bool = False
-    force: bool = False
 
 
 def export(model: str, target: str, output: Path, options: ExportOptions, progress: Progress | None = None) -> Artifact:

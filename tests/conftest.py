@@ -137,7 +137,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact
     """
     from qasr.exporters import find
     from qasr.exporters.build import BuildOptions
-    from qasr.exporters.pipeline import ExportOptions, export
+    from qasr.exporters.options import ExportOptions
+    from qasr.exporters.pipeline import export
     from qasr.quantizers import Options
 
     folder = tmp_path_factory.mktemp("artifacts")

@@ -14,7 +14,7 @@ from qasr import reference
 from qasr.artifacts import read
 from qasr.exporters import UnknownTargetError
 from qasr.exporters.explain import explain
-from qasr.exporters.pipeline import ExportOptions
+from qasr.exporters.options import ExportOptions
 
 
 def qexport(*arguments: object, **options) -> subprocess.CompletedProcess[str]:

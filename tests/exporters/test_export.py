@@ -18,7 +18,8 @@ from qasr import reference
 from qasr.artifacts import ArtifactExistsError, read
 from qasr.exporters import DataError, ExportError, ParityError, verify
 from qasr.exporters import pipeline as pipeline_module
-from qasr.exporters.pipeline import ExportOptions, export
+from qasr.exporters.options import ExportOptions
+from qasr.exporters.pipeline import export
 from qasr.quantizers import Options
 
 ROWS = [

@@ -11,7 +11,8 @@ import pytest
 from qasr import load, reference
 from qasr.exporters import ExportError
 from qasr.exporters import openvino_rewrites as rewrites
-from qasr.exporters.pipeline import ExportOptions, export
+from qasr.exporters.options import ExportOptions
+from qasr.exporters.pipeline import export
 from qasr.quantizers import Options, QuantizationError
 
 TARGETS = ["onnx-int4", "onnx-int2", "openvino-int4", "openvino-int2", "openvino-w4a8"]

@@ -18,7 +18,8 @@ from qasr import load, reference
 from qasr.artifacts import read
 from qasr.audio import FeatureSettings, extract
 from qasr.audio import read as read_audio
-from qasr.exporters.pipeline import ExportOptions, export
+from qasr.exporters.options import ExportOptions
+from qasr.exporters.pipeline import export
 from qasr.quantizers import Options
 from qasr.runtimes import EngineOptions, OptionError, RuntimeLoadError, load_engine
 

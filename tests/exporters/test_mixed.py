@@ -11,7 +11,8 @@ from qasr import load, reference
 from qasr.exporters import ExportError, UnknownTargetError, find, floats, mixing
 from qasr.exporters.asked import Mixing, method
 from qasr.exporters.explain import explain_mixture
-from qasr.exporters.pipeline import ExportOptions, export
+from qasr.exporters.options import ExportOptions
+from qasr.exporters.pipeline import export
 from qasr.quantizers import Options, QuantizationError
 
 LAYERS = 32

@@ -11,7 +11,8 @@ from qasr.artifacts import read
 from qasr.exporters import ExportError
 from qasr.exporters import openvino as exporter
 from qasr.exporters import openvino_rewrites as rewrites
-from qasr.exporters.pipeline import ExportOptions, export
+from qasr.exporters.options import ExportOptions
+from qasr.exporters.pipeline import export
 
 TARGETS = ["openvino-fp16", "openvino-bf16", "openvino-int8", "openvino-int8-weights"]
 LAYERS = 4 * 8

@@ -13,7 +13,8 @@ from qasr import load, reference
 from qasr.artifacts import read
 from qasr.exporters import ExportError, find, tensorrt_engine
 from qasr.exporters.build import BuildOptions, Shapes
-from qasr.exporters.pipeline import ExportOptions, export
+from qasr.exporters.options import ExportOptions
+from qasr.exporters.pipeline import export
 from qasr.exporters.tensorrt_plan import read_back
 from qasr.gpu import cuda, tensorrt
 

@@ -11,7 +11,8 @@ from torch import nn
 
 from qasr.exporters import ExportError, find
 from qasr.exporters import torch_program as exporter
-from qasr.exporters.pipeline import ExportOptions, export
+from qasr.exporters.options import ExportOptions
+from qasr.exporters.pipeline import export
 from qasr.models import open_checkpoint
 from qasr.quantizers import Options, dynamic
 from qasr.runtimes import load

@@ -12,7 +12,8 @@ from torch import nn
 
 from qasr.exporters import ExportError, find
 from qasr.exporters import torchscript as exporter
-from qasr.exporters.pipeline import ExportOptions, export
+from qasr.exporters.options import ExportOptions
+from qasr.exporters.pipeline import export
 from qasr.models import open_checkpoint
 from qasr.quantizers import DynamicLinear, Options, StaticLinear, WeightOnlyLinear, dynamic
 from qasr.runtimes import load

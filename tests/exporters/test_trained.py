@@ -16,7 +16,8 @@ from qasr import load, reference
 from qasr.exporters import ExportError
 from qasr.exporters.build import BuildOptions
 from qasr.exporters.explain import explain
-from qasr.exporters.pipeline import ExportOptions, export
+from qasr.exporters.options import ExportOptions
+from qasr.exporters.pipeline import export
 from qasr.quantizers import stored
 from qasr.training import TrainingOptions
 from qasr.training.run import train
