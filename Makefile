@@ -25,13 +25,34 @@ ROWS := onnx-fp32 onnx-fp16 onnx-int8+static onnx-int8+dynamic onnx-int8+smoothq
 	openvino-int4+gptq openvino-int2+gptq \
 	openvino-w4a8+gptq hf-gptq+gptq hf-awq+awq hf-bnb-nf4+nf4 hf-bnb-int8+llm-int8 \
 	hf-quanto-int8+quanto hf-quanto-int4+quanto hf-quanto-int2+quanto
+# Those of checkpoints that qtrain has made: TARGET+tuned-KIND.
+TUNED := onnx-int8+tuned-int8 openvino-int8+tuned-int8 torchscript-fbgemm+tuned-int8 onnx-int8+tuned-int8-partial \
+	onnx-int4+tuned-int4 onnx-int2+tuned-int2
 
-table: $(VENV)/ready $(ROWS:%=$(DEMO)/%)
-	$(BIN)/qbench $(ROWS:%=$(DEMO)/%) --report $(DEMO)/report
+table: $(VENV)/ready $(ROWS:%=$(DEMO)/%) $(TUNED:%=$(DEMO)/%)
+	$(BIN)/qbench $(ROWS:%=$(DEMO)/%) $(TUNED:%=$(DEMO)/%) --report $(DEMO)/report
 
 $(ROWS:%=$(DEMO)/%): $(VENV)/ready
 	$(BIN)/qexport reference --force --to $(firstword $(subst +, ,$(@:$(DEMO)/%=%))) \
 		$(addprefix --method ,$(word 2,$(subst +, ,$(@:$(DEMO)/%=%)))) -o $@
+
+$(TUNED:%=$(DEMO)/%): $(DEMO)/tuned-int8 $(DEMO)/tuned-int8-partial $(DEMO)/tuned-int4 $(DEMO)/tuned-int2
+	$(BIN)/qexport $(DEMO)/$(word 2,$(subst +, ,$(@F))) --force --to $(word 1,$(subst +, ,$(@F))) -o $@
+
+# 3,000 utterances of training verses; needs espeak-ng.
+SPEECH := $(DEMO)/speech/manifest.jsonl
+$(SPEECH): $(VENV)/ready
+	$(BIN)/python -m qasr.reference.make speech --output $(@D)
+
+QTRAIN = $(BIN)/qtrain reference --force --bf16 --data $(SPEECH) -o $@
+$(DEMO)/tuned-int8: $(SPEECH)
+	$(QTRAIN) --scheme int8 --learning-rate 1e-4
+$(DEMO)/tuned-int8-partial: $(SPEECH)
+	$(QTRAIN) --scheme int8 --partial --learning-rate 1e-4
+$(DEMO)/tuned-int4: $(SPEECH)
+	$(QTRAIN) --scheme int4 --distill
+$(DEMO)/tuned-int2: $(SPEECH)
+	$(QTRAIN) --scheme int2 --distill --learning-rate 6e-4 --epochs 4 --evaluations 8
 
 # On a machine with an NVIDIA GPU: engines against torch, full-size, clips of 5 to 30 s, batches of 1 to 64.
 GPU_ROWS := hf-fp16 hf-bf16 tensorrt-fp16 tensorrt-int8 tensorrt-fp8
