@@ -23,7 +23,8 @@ ROWS := onnx-fp32 onnx-fp16 onnx-int8+static onnx-int8+dynamic onnx-int8+smoothq
 	torch-inc-int8+inc \
 	onnx-int4+rtn onnx-int4+awq onnx-int4+gptq onnx-int2+rtn onnx-int2+gptq openvino-int4+gptq openvino-int2+gptq \
 	openvino-w4a8+gptq hf-gptq+gptq hf-awq+awq hf-bnb-nf4+nf4 hf-bnb-int8+llm-int8 \
-	hf-quanto-int8+quanto hf-quanto-int4+quanto hf-quanto-int2+quanto
+	hf-quanto-int8+quanto hf-quanto-int4+quanto hf-quanto-int2+quanto \
+	onnx-mixed+sensitivity openvino-mixed+sensitivity torch-amp-int8+dynamic
 
 table: $(VENV)/ready $(ROWS:%=$(DEMO)/%)
 	$(BIN)/qbench $(ROWS:%=$(DEMO)/%) --report $(DEMO)/report
