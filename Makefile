@@ -24,7 +24,8 @@ ROWS := onnx-fp32 onnx-fp16 onnx-int8+static onnx-int8+dynamic onnx-int8+smoothq
 	onnx-int4+rtn onnx-int4+hqq onnx-int4+awq onnx-int4+gptq onnx-int2+rtn onnx-int2+hqq onnx-int2+gptq \
 	openvino-int4+gptq openvino-int2+gptq \
 	openvino-w4a8+gptq hf-gptq+gptq hf-awq+awq hf-bnb-nf4+nf4 hf-bnb-int8+llm-int8 \
-	hf-quanto-int8+quanto hf-quanto-int4+quanto hf-quanto-int2+quanto
+	hf-quanto-int8+quanto hf-quanto-int4+quanto hf-quanto-int2+quanto \
+	onnx-mixed+sensitivity openvino-mixed+sensitivity torch-amp-int8+dynamic
 # Those of checkpoints that qtrain has made: TARGET+tuned-KIND.
 TUNED := onnx-int8+tuned-int8 openvino-int8+tuned-int8 torchscript-fbgemm+tuned-int8 onnx-int8+tuned-int8-partial \
 	onnx-int4+tuned-int4 onnx-int2+tuned-int2

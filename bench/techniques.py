@@ -91,7 +91,26 @@ TECHNIQUES = (
     Technique("INT2", "ONNX Runtime", "INT2", _AT_RUN_TIME, "Low", "High", "High", (("onnx-int2", "gptq"),)),
     Technique("INT2", "Optimum (quanto)", "INT2", "float", "Low", "High", "High", (("hf-quanto-int2", "quanto"),)),
     Technique("Half precision", "OpenVINO", "FP16", "BF16", "Medium", "Medium", "Low", (("openvino-bf16", None),)),
-    Technique("Mixed precision", "sensitivity", "FP16, INT8", "FP16, INT8", "Medium", "Medium", "Low"),
+    Technique(
+        "Mixed precision",
+        "sensitivity",
+        "FP16 to INT2",
+        "float, INT8",
+        "Medium",
+        "Medium",
+        "Low",
+        (("onnx-mixed", "sensitivity"), ("openvino-mixed", "sensitivity")),
+    ),
+    Technique(
+        "AMP, dynamic INT8",
+        "PyTorch",
+        "FP32, INT8",
+        "BF16, INT8",
+        "Medium",
+        "Medium",
+        "Low",
+        (("torch-amp-int8", "dynamic"),),
+    ),
     Technique(
         "CPU: AVX512-VNNI", "OpenVINO", *_STATIC, (("openvino-int8", "static"), ("openvino-int8", "smoothquant"))
     ),
@@ -108,7 +127,7 @@ TECHNIQUES = (
         "High",
         "High",
         "Low",
-        (("tensorrt-mixed", "static"),),
+        (("tensorrt-mixed", "sensitivity"),),
         gpu=True,
     ),
     Technique(

@@ -37,7 +37,7 @@ def show_mixture(found: Found, plot: Path | None) -> None:
 
 
 def _frontier_table(found: Found) -> Table:
-    table = Table("", "size, MB", "KL predicted", "points lost", "disagreement, %", *found.formats, box=None)
+    table = Table("", "size, MB", "KL predicted", "points lost", "± error", "disagreement, %", *found.formats, box=None)
     if found.timed:
         table.add_column("products, ms")
     for point in _shown(found):
@@ -48,6 +48,7 @@ def _frontier_table(found: Found) -> Table:
             f"{point.bytes / 1e6:.2f}",
             f"{point.choice.loss:.1e}",
             f"{measured.points:+.3f}" if measured else "",
+            f"{measured.error:.3f}" if measured else "",
             f"{measured.disagreement:.3f}" if measured else "",
             *counts,
             *([f"{1e3 * point.choice.seconds:.2f}"] if found.timed else []),
@@ -130,7 +131,7 @@ def _reason(found: Found) -> str:
     high = [unit for place, unit in enumerate(found.units) if _step_down(found, place)]
     measured = found.chosen.measured
     against = "labels" if found.labelled else "the float model's transcripts"
-    lost = f"{measured.points:+.3f} points against {against}" if measured else "not measured"
+    lost = f"{measured.points:+.3f} ± {measured.error:.3f} points against {against}" if measured else "not measured"
     text = f"Chosen: {found.chosen.bytes / 1e6:.2f} MB, {lost} on the calibration audio."
     smaller = [point for point in found.points if point.bytes < found.chosen.bytes]
     if not high or not smaller:
@@ -139,7 +140,7 @@ def _reason(found: Found) -> str:
     return (
         f"{text} {len(high)} of {len(found.units)} stay above {found.formats[-1]}, the first rows, where a step down "
         f"adds most KL for what it saves. The frontier's next point, {smaller[0].bytes / 1e6:.2f} MB, "
-        + (f"loses {following.points:+.3f} points." if following else "was not measured.")
+        + (f"loses {following.points:+.3f} ± {following.error:.3f} points." if following else "was not measured.")
     )
 
 

@@ -136,6 +136,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact
     Of engines that need a GPU, the typed graph, which runs anywhere.
     """
     from qasr.exporters import find
+    from qasr.exporters.asked import Mixing
     from qasr.exporters.build import BuildOptions
     from qasr.exporters.options import ExportOptions
     from qasr.exporters.pipeline import export
@@ -150,7 +151,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact
         if name not in made:
             options = ExportOptions(method=method, build=BuildOptions(onnx_only=True))
             if find(target).formats:  # measured on few clips, and nothing kept outside of the tests' own folder
-                options = replace(options, calibration_clips=16, quantization=Options(journal=folder / "kept"))
+                kept = Options(journal=folder / "kept")
+                options = replace(options, calibration_clips=16, mixing=Mixing(budget_points=0.2), quantization=kept)
             made[name] = export("reference", target, folder / name, options)
         return made[name]
 

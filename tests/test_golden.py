@@ -14,7 +14,15 @@ from qasr.reference.make.voices import SEEN, UNSEEN
 
 # Of those with weights of few bits, and those for GPUs, the default method; others are compared by their logits, in
 # tests/quantizers, and so are these targets, in tests/exporters and tests/runtimes.
-LOGITS_ONLY = {"hf-fp16", "hf-bf16", "hf-quanto-int4", "hf-quanto-int2", "tensorrt-fp16", "tensorrt-mixed"}
+LOGITS_ONLY = {
+    "hf-fp16",
+    "hf-bf16",
+    "hf-quanto-int4",
+    "hf-quanto-int2",
+    "tensorrt-fp16",
+    "tensorrt-mixed",
+    "openvino-mixed",
+}
 TARGETS = [
     (target.name, method)
     for target in exporters.TARGETS.values()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,13 +83,29 @@ def _solve(problem: Problem, objective: Table, limited: Table, limit: float) -> 
     # Scaled, because the solver's tolerances are absolute.
     within = LinearConstraint(limited.reshape(1, -1) / largest, -np.inf, limit / largest * (1 + 1e-9))
     scaled = objective / (objective.max() or 1.0) + _TIE * problem.seconds / (problem.seconds.max() or 1.0)
-    solved = milp(
-        scaled.reshape(-1),
-        constraints=[one_each, within],
-        integrality=np.ones(units * formats),
-        bounds=Bounds(0, 1),
-        options={"mip_rel_gap": _GAP, "time_limit": _SECONDS},
-    )
+    with _silent_stdout():
+        solved = milp(
+            scaled.reshape(-1),
+            constraints=[one_each, within],
+            integrality=np.ones(units * formats),
+            bounds=Bounds(0, 1),
+            options={"mip_rel_gap": _GAP, "time_limit": _SECONDS},
+        )
     if solved.x is None:
         return None
     return problem.choice([int(place) for place in solved.x.reshape(units, formats).argmax(axis=1)])
+
+
+@contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """HiGHS prints some of its doings past Python, whatever it is told, and stdout is for results."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)

@@ -22,6 +22,8 @@ _PARAMETER_SECONDS = 4e8
 _LEAST_SECONDS, _MOST_SECONDS = 0.8, 4.0
 _FRAMES_PER_SECOND = 50
 _BATCH = 16
+HEARD = f"{CLIPS} clips, {_LEAST_SECONDS} to {_MOST_SECONDS} s, {_PARAMETER_SECONDS:g}"
+"""What decides the audio that layers are measured on, beside the model and the calibration set."""
 
 Ids = list[int]
 

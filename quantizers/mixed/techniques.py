@@ -21,7 +21,7 @@ from .formats import make
 from .ledger import Ledger, weights_hash
 from .mixture import MAP, SENSITIVITY, Mixture
 from .precision_map import formats_by_layer
-from .table import Loss, Passed, measure, windows
+from .table import HEARD, Loss, Passed, measure, windows
 from .units import Unit, units
 from .whole import Measured, Whole
 
@@ -89,6 +89,7 @@ def by_sensitivity(model: DeployableCTC, options: Options, calibration: Calibrat
         "predicted": {"divergence": float(f"{chosen.choice.loss:.4g}"), "bytes": chosen.bytes},
         "measured": {
             "points": round(chosen.measured.points, 4),
+            "standard_error": round(chosen.measured.error, 4),
             "disagreement_points": round(chosen.measured.disagreement, 4),
             "against": "labels" if found.labelled else "transcripts of the float model",
         },
@@ -117,7 +118,17 @@ def _search(
     told = replace_fields(options, journal=journal)
     twins = {name: make(model, name, told, calibration, options.exclude) for name in mixture.formats[1:]}
     identity = (weights, calibration.sha256, repr(options.exclude), _identity(options))
-    ledgers = {name: Ledger(mixture.cache, (*identity, name)) for name in twins}
+    whole = Whole(
+        model,
+        twins,
+        calibration,
+        mixture,
+        Ledger(mixture.cache, (*identity, "whole", repr(mixture.labels))),
+        options.track,
+    )
+    if mixture.budget_bytes is None:
+        whole.check(mixture.budget_points or 0.0)
+    ledgers = {name: Ledger(mixture.cache, (*identity, HEARD, name)) for name in twins}
     all_units = units(linears)
     passed = Passed(model, windows(model, calibration), mixture.blank)
     losses = measure(passed, twins, all_units, ledgers, options.track)
@@ -125,7 +136,6 @@ def _search(
     problem, timed = _problem(all_units, linears, losses, mixture)
     fixed = mixture.costs.fixed_bytes(model) + _left_alone(model, linears, mixture)
     choices = frontier(problem)
-    whole = Whole(model, twins, calibration, mixture, Ledger(mixture.cache, (*identity, "whole")), options.track)
     measured: dict[int, Measured] = {}
 
     def try_out(choice: Choice) -> Measured:
@@ -151,14 +161,14 @@ def _bisect(choices: Sequence[Choice], budget: float, try_out: object, measured:
 
     def holds(place: int) -> bool:
         measured[place] = try_out(choices[place])  # type: ignore[operator]
-        return measured[place].points <= budget
+        return measured[place].bound <= budget
 
     if holds(len(choices) - 1):
         return len(choices) - 1
     if not holds(0):
         raise QuantizationError(
             f"nothing loses at most {budget:g} points: the most accurate that these formats give loses "
-            f"{measured[0].points:.3f}"
+            f"{measured[0].bound:.3f}, its standard error included"
         )
     good, bad = 0, len(choices) - 1
     while bad - good > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import torch
 from rapidfuzz.distance import Levenshtein
 
 from ...models import DeployableCTC
-from ..technique import CalibrationSet, Track
+from ..technique import CalibrationSet, QuantizationError, Track
 from .ledger import Ledger
 from .mixture import Mixture
 from .table import Ids, swapped, transcripts
@@ -23,6 +24,14 @@ class Measured:
     """Error rate less that of the float model: against labels, or the float model's own transcripts."""
     disagreement: float
     """Edit distance to the float model's transcripts over their length."""
+    error: float
+    """Standard error of ``points``: of k symbols that differ, each may as well have been lost as won. √(k + 1) symbols,
+    since none that differs in N may still be one in the next N."""
+
+    @property
+    def bound(self) -> float:
+        """What a budget has to cover: few clips show a loss by chance alone, or by chance none."""
+        return self.points + self.error
 
 
 class Whole:
@@ -48,18 +57,29 @@ class Whole:
         """Whether error rates are against labels."""
         return self._labels is not None
 
+    def check(self, points: float) -> None:
+        """Raise QuantizationError where there is too little labelled audio to see a loss of so many ``points``."""
+        symbols = 0 if self._labels is None else sum(map(len, self._labels))
+        if symbols and 0 < points < 100 / symbols:
+            raise QuantizationError(
+                f"the labels of the calibration audio have {symbols} symbols, too few to see a loss of {points:g} "
+                f"points; give more clips ({math.ceil(100 / points)} symbols), or ask for --budget-size"
+            )
+
     def measure(self, formats: Mapping[str, str]) -> Measured:
         """With layers in ``formats``; those not named are float."""
         key = repr(sorted(formats.items()))
         known = self._ledger.get(key)
+        exact = not set(formats.values()) & set(self._twins)
         if known is None:
             found = self._transcripts(formats, "Measuring a choice on all calibration audio")
             floats = self._float_transcripts()
             references = self._labels or floats
-            measured = Measured(
-                100 * (_rate(found, references) - _rate(floats, references)), 100 * _rate(found, floats)
-            )
-            known = [measured.points, measured.disagreement]
+            symbols = max(sum(map(len, references)), 1)
+            differing, lost = _edits(found, floats), _edits(found, references) - _edits(floats, references)
+            # Against the float model every difference counts as a loss already.
+            error = 0.0 if exact or self._labels is None else math.sqrt(differing + 1) / symbols
+            known = [100 * lost / symbols, 100 * differing / max(sum(map(len, floats)), 1), 100 * error]
             self._ledger.put(key, known)
         return Measured(*known)
 
@@ -81,6 +101,5 @@ class Whole:
         return found
 
 
-def _rate(found: Sequence[Ids], expected: Sequence[Ids]) -> float:
-    edits = sum(Levenshtein.distance(one, other) for one, other in zip(found, expected, strict=True))
-    return edits / max(sum(map(len, expected)), 1)
+def _edits(found: Sequence[Ids], expected: Sequence[Ids]) -> int:
+    return sum(Levenshtein.distance(one, other) for one, other in zip(found, expected, strict=True))

@@ -16,7 +16,7 @@ def qexport(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
 def test_explains(exported, tmp_path):
     """The frontier as table, text and page, and why layers stayed high; measured before, by the export."""
     kept = exported("onnx-mixed").folder.parent / "kept"
-    options = ("--journal", kept, "--calibration-clips", 16, "--plot", "frontier.html")
+    options = ("--journal", kept, "--calibration-clips", 16, "--budget-per", 0.2, "--plot", "frontier.html")
     done = qexport("--to", "onnx-mixed", "--explain", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["frontier.html"]

@@ -13,7 +13,11 @@ from torch import nn
 from qasr import reference
 from qasr.audio import FeatureSettings
 from qasr.exporters import TARGETS, ExportError
+from qasr.exporters.asked import Mixing
+from qasr.exporters.build import BuildOptions
 from qasr.exporters.data import read_audio_set
+from qasr.exporters.options import ExportOptions
+from qasr.exporters.pipeline import export
 from qasr.exporters.typed_qdq import TypedLinear, typed_graph
 from qasr.models import open_checkpoint
 from qasr.quantizers import (
@@ -85,15 +89,24 @@ def test_graph_alone(exported):
     assert manifest.fidelity.relative_error < 2e-2
 
 
-def test_mixed_keeps_the_sensitive_layers(exported):
-    """Half of the squared error in at most a quarter of the layers; the rest loses accordingly less."""
-    mixed, whole = exported("tensorrt-mixed").manifest, exported("tensorrt-int8").manifest
-    kept = mixed.options["float"]
-    assert 0 < len(kept) <= 8
-    assert set(kept) <= set(mixed.options["exclude"]) | set(kept)
-    assert mixed.precision.quantized_layers == LAYERS - len(kept)
-    assert mixed.fidelity.relative_error < 0.85 * whole.fidelity.relative_error
-    assert mixed.precision.weight_bytes["int8"] < whole.precision.weight_bytes["int8"]
+def test_mixed_within_the_budget(exported):
+    """Layers are FP16 or INT8, as the budget leaves them; few clips cannot tell INT8 from float."""
+    manifest = exported("tensorrt-mixed").manifest
+    formats = manifest.options["formats"]
+    assert (manifest.method, manifest.options["budget"]) == ("sensitivity", {"points": 0.2})
+    assert set(formats.values()) <= {"fp16", "int8"}
+    assert manifest.precision.quantized_layers == sum(form == "int8" for form in formats.values()) > LAYERS // 2
+    assert manifest.options["measured"]["points"] <= 0.2
+
+
+def test_map_keeps_layers_in_fp16(exported, tmp_path):
+    options = ExportOptions(
+        calibration_clips=8, mixing=Mixing(precision_map="typical"), build=BuildOptions(onnx_only=True)
+    )
+    mixed, whole = export("reference", "tensorrt-mixed", tmp_path / "out", options).manifest, exported("tensorrt-int8")
+    assert mixed.precision.quantized_layers == LAYERS - 2 * 4
+    assert mixed.fidelity.relative_error < 0.85 * whole.manifest.fidelity.relative_error
+    assert mixed.precision.weight_bytes["int8"] < whole.manifest.precision.weight_bytes["int8"]
 
 
 def test_fp16(exported):
