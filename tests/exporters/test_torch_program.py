@@ -14,7 +14,7 @@ from qasr.exporters import torch_program as exporter
 from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
 from qasr.models import open_checkpoint
-from qasr.quantizers import Options, dynamic
+from qasr.quantizers import TECHNIQUES, Options
 from qasr.runtimes import load
 
 LAYERS = 4 * 8
@@ -72,10 +72,8 @@ def test_program_froze_no_shape(artifact):
 
 def test_a_scheme_that_the_kernels_do_not_compute(tmp_path):
     with open_checkpoint("reference") as checkpoint:
-        model = dynamic(checkpoint.deployable(), Options(), None)
-    with pytest.raises(
-        ExportError, match=r"layers.0.* torch's oneDNN kernels cannot compute int8 weights, dynamic uint8"
-    ):
+        model = TECHNIQUES["rtn"](checkpoint.deployable(), Options(), None)
+    with pytest.raises(ExportError, match=r"layers.0.* torch's 8-bit kernels cannot compute int8 weights, float input"):
         exporter.write(model, find("torch-inc-int8"), tmp_path)
     assert isinstance(model.projection, nn.Linear)
     assert list(tmp_path.iterdir()) == []

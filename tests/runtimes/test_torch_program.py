@@ -55,8 +55,8 @@ def test_what_it_cannot_do(artifact, option, error, message):
 
 def test_a_torch_without_onednn(artifact, monkeypatch):
     monkeypatch.setattr(type(torch.backends.quantized), "supported_engines", ["fbgemm"])
-    assert obstacle("torch", {}) == "this build of torch lacks oneDNN's 8-bit kernels"
-    with pytest.raises(RuntimeLoadError, match="this build of torch lacks oneDNN's 8-bit kernels"):
+    assert obstacle("torch", {}) == "this build of torch lacks the 8-bit kernels of onednn"
+    with pytest.raises(RuntimeLoadError, match="this build of torch lacks the 8-bit kernels of onednn"):
         load(artifact.folder)
 
 
