@@ -77,7 +77,7 @@ def test_quiet(tmp_path):
         (("--to", "hf-gptq", "-o", "out", "--symmetric"), "--symmetric is for targets of 4 and 2 bits that have zero"),
         (
             ("--to", "onnx-int4", "--method", "rtn", "-o", "out", "--damping", "0.1"),
-            "--damping is for --method gptq alone",
+            "--damping is for --method gptq and targets called …-mixed alone",
         ),
         (("--to", "onnx-int4", "--method", "awq", "-o", "out", "--journal", "j"), "--journal is for --method gptq"),
         (("--to", "onnx-int4", "-o", "out", "--group-size", "48"), "'48' is not one of '16', '32', '64', '128', '256'"),
