@@ -51,9 +51,9 @@ $(DEMO)/tuned-int8: $(SPEECH)
 $(DEMO)/tuned-int8-partial: $(SPEECH)
 	$(QTRAIN) --scheme int8 --partial --learning-rate 1e-4
 $(DEMO)/tuned-int4: $(SPEECH)
-	$(QTRAIN) --scheme int4 --distill
+	$(QTRAIN) --scheme int4 --distill --learning-rate 4e-5
 $(DEMO)/tuned-int2: $(SPEECH)
-	$(QTRAIN) --scheme int2 --distill --learning-rate 6e-4 --epochs 4 --evaluations 8
+	$(QTRAIN) --scheme int2 --distill --ctc --learning-rate 6e-4 --epochs 4 --evaluations 8
 
 # On a machine with an NVIDIA GPU: engines against torch, full-size, clips of 5 to 30 s, batches of 1 to 64.
 GPU_ROWS := hf-fp16 hf-bf16 tensorrt-fp16 tensorrt-int8 tensorrt-fp8
