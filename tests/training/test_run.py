@@ -161,3 +161,27 @@ def test_refusals(make_data, tmp_path):
         train("reference", make_data(), tmp_path / "t", QUICK, Heard())
     with pytest.raises(TrainingError, match="is no trained checkpoint, so --force does not replace it"):
         train("reference", make_data(), tmp_path / "t", QUICK, Heard(), force=True)
+
+
+def test_a_model_that_writes_words(tmp_path, write_audio, speechlike):
+    """One head, whose blank between words is a token of its own."""
+    from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertForCTC
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    stock = Wav2Vec2BertForCTC(Wav2Vec2BertConfig(**sizes, vocab_size=5, conformer_conv_dropout=0.0, pad_token_id=0))
+    folder = tmp_path / "stock"
+    stock.save_pretrained(folder)
+    SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80, stride=2, padding_value=1).save_pretrained(folder)
+    (folder / "vocab.json").write_text(json.dumps({"[PAD]": 0, "|": 1, "a": 2, "b": 3, "[UNK]": 4}), encoding="utf-8")
+    rows = [
+        {"audio": str(write_audio(f"{place}.wav", speechlike(1.0 + 0.1 * place, seed=place))), "text": "ab  ba"}
+        for place in range(6)
+    ]
+    data = tmp_path / "words.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    outcome = train(str(folder), data, tmp_path / "tuned", replace(QUICK, epochs=1, evaluations=1), Heard())
+    assert len(outcome.layers) == 2 * 8 + 2
+    assert list(outcome.best.error_rates) == ["text"]
+    back = Wav2Vec2BertForCTC.from_pretrained(tmp_path / "tuned")
+    assert torch.equal(back.lm_head.bias, outcome.model.heads.bias)
