@@ -22,6 +22,16 @@ class MultiLevelCTCConfig(Wav2Vec2BertConfig):  # type: ignore[misc]
     level_to_loss_weight: dict[str, float] | None = None
 
 
+def loss_weights(config: Any, levels: list[str]) -> dict[str, float]:
+    """The configured weights; levels without one share what is left of 1 equally, as in quran-muaalem.
+
+    A configuration of one head has none.
+    """
+    given = dict(getattr(config, "level_to_loss_weight", None) or {})
+    others = [level for level in levels if level not in given]
+    return given | {level: (1 - sum(given.values())) / len(others) for level in others}
+
+
 class Wav2Vec2BertForMultilevelCTC(Wav2Vec2BertPreTrainedModel):  # type: ignore[misc]
     """The encoder ``wav2vec2_bert`` under one linear head per level."""
 
@@ -58,17 +68,11 @@ class Wav2Vec2BertForMultilevelCTC(Wav2Vec2BertPreTrainedModel):  # type: ignore
             if attention_mask is None:
                 attention_mask = input_features.new_ones(input_features.shape[:2], dtype=torch.long)
             lengths = self._get_feat_extract_output_lengths(attention_mask.sum(-1)).to(torch.long)
-            weights = self._loss_weights()
+            weights = loss_weights(self.config, list(self.level_to_lm_head))
             loss = torch.stack(
                 [weights[level] * self._ctc(logits[level], labels[level], lengths) for level in labels]
             ).sum()
         return CausalLMOutput(loss=loss, logits=logits, hidden_states=outputs.get("hidden_states"))
-
-    def _loss_weights(self) -> dict[str, float]:
-        """The configured weights; levels without one share what is left of 1 equally, as in quran-muaalem."""
-        given = dict(self.config.level_to_loss_weight or {})
-        others = [level for level in self.level_to_lm_head if level not in given]
-        return given | {level: (1 - sum(given.values())) / len(others) for level in others}
 
     def _ctc(self, logits: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
         present = labels >= 0

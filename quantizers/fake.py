@@ -25,7 +25,6 @@ from .technique import Options, quantizable, replace
 
 # Of the newest batch in a moving average of ranges: after 50 batches the first counts for less than one part in ten.
 _NEWEST = 0.05
-_MIDDLE = 128
 
 
 @dataclass
@@ -75,10 +74,7 @@ class ActivationRange(nn.Module):
 
     def _range(self) -> Range:
         low, high = (float(limit) for limit in self.limits)
-        if not self._symmetric:
-            return low, high
-        largest = max(abs(low), abs(high))
-        return -largest * _MIDDLE / (_MIDDLE - 1), largest
+        return ops.symmetric_range(low, high) if self._symmetric else (low, high)
 
     def steps(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """``values`` in whole steps from 0, float32, and the size () of a step."""
@@ -102,14 +98,12 @@ class FakeStaticLinear(nn.Module):
         self.weight, self.bias = _trained_parts(linear)
         self.input = ActivationRange(frames, symmetric=symmetric_inputs)
         self.output = ActivationRange(frames, symmetric=False) if outputs else None
-        _, scale = ops.quantize_weight(self.weight.detach())
-        self.weight_scale = nn.Parameter(scale) if learn_scales else None
+        self.weight_scale = nn.Parameter(ops.weight_scale(self.weight.detach())) if learn_scales else None
 
     def _weight_steps(self) -> tuple[Tensor, Tensor]:
         """Whole numbers (out, in) float32 and their scales (out,)."""
         if self.weight_scale is None:
-            scale = self.weight.detach().abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny * ops.INT8_MAX)
-            scale = scale / ops.INT8_MAX
+            scale = ops.weight_scale(self.weight.detach())
         else:
             factor = (self.weight.shape[1] * ops.INT8_MAX) ** -0.5
             scale = scaled_gradient(self.weight_scale, factor).abs()

@@ -15,13 +15,24 @@ E4M3_MAX = 448.0
 arXiv:2209.05433)."""
 
 
+def weight_scale(weight: Tensor) -> Tensor:
+    """The step (out,) with which the largest weight of each output channel of (out, in) is 127."""
+    return weight.abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny * INT8_MAX) / INT8_MAX
+
+
+def symmetric_range(low: float, high: float) -> tuple[float, float]:
+    """The range widened until uint8's zero point is 128: the same integers less 128 are int8 with a zero point of 0."""
+    largest = max(abs(low), abs(high))
+    return -largest * (INT8_MAX + 1) / INT8_MAX, largest
+
+
 def quantize_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Symmetric int8 per output channel of a (out, in) weight: integers (in, out) int8 and scales (out,) float32.
 
     The integers are transposed, the layout in which integer matrix multiplications take them. −128 is not used, so
     that the range is symmetric.
     """
-    scale = weight.abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny * INT8_MAX) / INT8_MAX
+    scale = weight_scale(weight)
     integers = torch.round(weight / scale[:, None]).clamp_(-INT8_MAX, INT8_MAX).to(torch.int8)
     return integers.t().contiguous(), scale
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..models import DeployableCTC
 from .linear import Fp8Linear, Range, StaticLinear
 from .observers import MSE, MinMax, Observer, Percentile
-from .ops import INT8_MAX
+from .ops import symmetric_range
 from .technique import CalibrationSet, Options, QuantizationError, quantizable, replace
 
 OBSERVERS = ("minmax", "percentile", "mse")
@@ -92,11 +92,8 @@ def range_of(observer: Observer, options: Options) -> Range:
 
     Then the same integers less 128 are int8 with a zero point of 0, of which −128 to 127 are used.
     """
-    low, high = observer.range()
-    if not options.symmetric_inputs:
-        return low, high
-    largest = max(abs(low), abs(high))
-    return -largest * (INT8_MAX + 1) / INT8_MAX, largest
+    limits = observer.range()
+    return symmetric_range(*limits) if options.symmetric_inputs else limits
 
 
 def make_observer(options: Options) -> Observer:

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,7 @@ class TrainingSet:
         """Of all audio."""
         return sum(utterance.seconds for utterance in self.utterances)
 
+    @cached_property
     def sha256(self) -> str:
         """Hash over audio and labels, in order."""
         hashed = hashlib.sha256()

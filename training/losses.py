@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +11,6 @@ from .data import Batch
 
 Logits = Mapping[str, Tensor]
 """Level to (B, T, V)."""
-
-
-def level_weights(config: Any, levels: Sequence[str]) -> dict[str, float]:
-    """The checkpoint's own weights; levels without one share what is left of 1 equally, as in quran-muaalem."""
-    given = dict(getattr(config, "level_to_loss_weight", None) or {})
-    others = [level for level in levels if level not in given]
-    return {level: given.get(level, (1.0 - sum(given.values())) / max(len(others), 1)) for level in levels}
 
 
 def ctc(logits: Logits, batch: Batch, blank: int, weights: Mapping[str, float]) -> Tensor:

@@ -99,7 +99,7 @@ def _plain(options: TrainingOptions) -> dict[str, Any]:
 def _described(data: TrainingSet) -> dict[str, Any]:
     return {
         "name": data.name,
-        "sha256": data.sha256(),
+        "sha256": data.sha256,
         "utterances": len(data.utterances),
         "seconds": round(data.seconds, 3),
     }

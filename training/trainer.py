@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..audio import FeatureSettings
 from ..models import Checkpoint, DeployableCTC
+from ..models.multilevel import loss_weights
 from ..quantizers import TECHNIQUES, CalibrationSet, Options, TooFewFramesError, fake
 from . import losses
 from .data import Batch, TrainingSet
@@ -80,7 +81,7 @@ class Trainer:
         torch.manual_seed(options.seed)
         torch.set_flush_denormal(True)
         self.model = checkpoint.deployable().to(self._device)
-        self._weights = losses.level_weights(checkpoint.config, list(self.model.levels))
+        self._weights = loss_weights(checkpoint.config, list(self.model.levels))
         self._blank = int(checkpoint.config.pad_token_id)
         self._teacher: DeployableCTC | None = copy.deepcopy(self.model)
         self._frames = fake.Frames()
@@ -256,9 +257,8 @@ class Trainer:
     def _load_model(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state)
 
-    @functools.cache  # noqa: B019 (a trainer lives as long as its process)
     def _identity(self) -> str:
-        return f"{self._options.identity()} {self._training.sha256()} {self._held_out.sha256()}"
+        return f"{self._options.identity()} {self._training.sha256} {self._held_out.sha256}"
 
     def _diverged(self, loss: float) -> str:
         kept = (
@@ -287,7 +287,7 @@ def _calibration(training: TrainingSet, settings: FeatureSettings) -> Calibratio
         for place in places:
             yield training.batch([place], settings).features
 
-    return CalibrationSet(training.name, training.sha256(), round(seconds, 3), count, features)
+    return CalibrationSet(training.name, training.sha256, round(seconds, 3), count, features)
 
 
 def _groups(model: DeployableCTC) -> list[dict[str, Any]]:

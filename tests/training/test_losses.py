@@ -9,6 +9,7 @@ import torch
 
 from qasr.audio import FeatureSettings
 from qasr.models import open_checkpoint
+from qasr.models.multilevel import loss_weights
 from qasr.training import losses
 from qasr.training.data import Batch, labelled
 
@@ -18,7 +19,7 @@ def test_ctc_is_the_checkpoints_own(make_data, tmp_path):
         stock, model = checkpoint.stock(), checkpoint.deployable()
         data = labelled(make_data(), checkpoint.levels, tmp_path)
         batch = data.batch([0, 7, 11], FeatureSettings.from_json(checkpoint.features))
-        weights = losses.level_weights(checkpoint.config, list(model.levels))
+        weights = loss_weights(checkpoint.config, list(model.levels))
     with torch.inference_mode():
         logits = dict(zip(model.levels, model(batch.features, batch.lengths), strict=True))
         found = losses.ctc(logits, batch, 0, weights)
@@ -46,8 +47,8 @@ def test_levels_without_a_weight_share_the_rest():
     class Config:
         level_to_loss_weight = {"a": 0.4}  # noqa: RUF012
 
-    assert losses.level_weights(Config, ["a", "b", "c"]) == pytest.approx({"a": 0.4, "b": 0.3, "c": 0.3})
-    assert losses.level_weights(object(), ["text"]) == {"text": 1.0}
+    assert loss_weights(Config, ["a", "b", "c"]) == pytest.approx({"a": 0.4, "b": 0.3, "c": 0.3})
+    assert loss_weights(object(), ["text"]) == {"text": 1.0}
 
 
 def test_a_clip_too_short_counts_for_nothing():

@@ -29,6 +29,7 @@ from torch.ao.quantization.fake_quantize import FakeQuantize
 from qasr import reference
 from qasr.audio import FeatureSettings
 from qasr.models import open_checkpoint
+from qasr.models.multilevel import loss_weights
 from qasr.quantizers.technique import quantizable, replace
 from qasr.training import TrainingOptions, losses
 from qasr.training import trainer as trainers
@@ -105,7 +106,7 @@ def main() -> None:
         settings = FeatureSettings.from_json(checkpoint.features)
         ours = trainers.Trainer(checkpoint, training, test, settings, options, Path(scratch), SILENT)
         theirs = AoTraining(checkpoint.deployable(), options, ours.steps)
-        weights = losses.level_weights(checkpoint.config, list(ours.model.levels))
+        weights = loss_weights(checkpoint.config, list(ours.model.levels))
 
     def loss(batch, logits):
         return losses.ctc(logits, batch, 0, weights)
