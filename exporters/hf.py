@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from ..artifacts import Precision
 from ..models import DeployableCTC, multilevel
-from ..models.stock import Piece, others, pieces
+from ..models.stock import WITHOUT_SPEC_AUGMENT, Piece, others, pieces
+from ..models.stock import tensors as tensors_of
+from ..models.vocabulary import write_json
 from ..quantizers import Quantized
 from . import hf_formats
 from .target import Target
@@ -49,7 +51,7 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
     _configure(folder, layers, ignored, multilevel_model=len(model.levels) > 1)
     layer_types = hf_formats.quantization_map(model)
     if layer_types:
-        _write_json(folder / MAP_FILE, layer_types)
+        write_json(folder / MAP_FILE, layer_types)
     return Precision(
         asked=target.precision,
         weight_bytes=_weight_bytes(stored),
@@ -67,21 +69,15 @@ def integer_kernels(kernels: Mapping[str, int]) -> int:
 def _float(piece: Piece) -> dict[str, Tensor]:
     layer = piece.layer
     assert isinstance(layer, nn.Linear)
-    weight = layer.weight.detach()[piece.rows] / piece.factor
-    if piece.convolution:
-        return {f"{piece.name}.weight": weight[..., None].half()}
-    return {
-        f"{piece.name}.weight": weight.half(),
-        f"{piece.name}.bias": (layer.bias.detach()[piece.rows] / piece.factor).half(),
-    }
+    bias = None if layer.bias is None else layer.bias.detach()
+    return {name: tensor.half() for name, tensor in tensors_of(piece, layer.weight.detach(), bias).items()}
 
 
 def _configure(folder: Path, layers: list[Any], ignored: list[str], *, multilevel_model: bool) -> None:
     path = folder / CONFIG_FILE
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     config |= hf_formats.configuration(layers, ignored)
-    # Of SpecAugment, which is for training, the deployable model has no embedding left.
-    config |= {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
+    config |= WITHOUT_SPEC_AUGMENT
     if multilevel_model:
         module = Path(CLASS_FILE).stem
         config["auto_map"] = {
@@ -90,11 +86,7 @@ def _configure(folder: Path, layers: list[Any], ignored: list[str], *, multileve
             "AutoModelForCTC": f"{module}.Wav2Vec2BertForMultilevelCTC",
         }
         shutil.copyfile(multilevel.__file__, folder / CLASS_FILE)
-    _write_json(path, config)
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    write_json(path, config)
 
 
 def _weight_bytes(stored: Mapping[str, Tensor]) -> dict[str, int]:

@@ -17,6 +17,9 @@ from .errors import UnsupportedModelError
 
 _ENCODER = "wav2vec2_bert"
 
+WITHOUT_SPEC_AUGMENT = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
+"""For ``config.json``: of SpecAugment, which is for training, the deployable model has no embedding left."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -48,6 +51,15 @@ def pieces(model: DeployableCTC) -> Iterator[Piece]:
     for level, size in model.levels.items():
         yield Piece(f"level_to_lm_head.{level}", model.heads, slice(start, start + size))
         start += size
+
+
+def tensors(piece: Piece, weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
+    """The stock layer's tensors by name, of the deployable layer's ``weight`` (out, in) and ``bias`` (out,)."""
+    rows = weight[piece.rows] / piece.factor
+    if piece.convolution:
+        return {f"{piece.name}.weight": rows[..., None]}
+    assert bias is not None
+    return {f"{piece.name}.weight": rows, f"{piece.name}.bias": bias[piece.rows] / piece.factor}
 
 
 def _of_layer(layer: ConformerLayer, name: str) -> Iterator[Piece]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ def read_json(path: Path) -> Any:
         raise CheckpointError(f"{path.parent}: no {path.name} in the checkpoint") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path}: cannot be read as JSON ({error})") from None
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write an object as checkpoints hold it: indented, keys in order, the same bytes every time."""
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def read_vocabularies(folder: Path, heads: dict[str, int], blank: int) -> dict[str, LevelVocabulary]:

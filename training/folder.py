@@ -14,7 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..models import TRAINED_FILE, TRAINING_FILE, Checkpoint
-from ..models.stock import Piece, others, pieces
+from ..models.stock import WITHOUT_SPEC_AUGMENT, others, pieces
+from ..models.stock import tensors as tensors_of
+from ..models.vocabulary import write_json
 from ..quantizers import GroupedLinear, StaticLinear
 from ..quantizers.stored import save
 from .errors import TrainingError
@@ -44,17 +46,16 @@ def write(checkpoint: Checkpoint, outcome: Outcome, record: Mapping[str, Any], o
     try:
         checkpoint.copy_configuration(staging)
         config = json.loads((staging / _CONFIG).read_text(encoding="utf-8"))
-        # Of SpecAugment, which is for training, the deployable model has no embedding left.
-        _write_json(staging / _CONFIG, config | {"dtype": "float32", "mask_time_prob": 0.0, "mask_feature_prob": 0.0})
+        write_json(staging / _CONFIG, config | {"dtype": "float32"} | WITHOUT_SPEC_AUGMENT)
         tensors = others(outcome.model)
         for piece in pieces(outcome.model):
-            tensors |= _floats(piece)
+            tensors |= tensors_of(piece, *_weight_and_bias(piece.layer))
         stored = {name: tensor.float().contiguous() for name, tensor in sorted(tensors.items())}
         save_file(stored, staging / _WEIGHTS, metadata={"format": "pt"})
         (staging / _WEIGHTS).chmod(0o644)  # safetensors lets only the owner read
         layers = {name: outcome.model.get_submodule(name) for name in outcome.layers}
         save(layers, staging / TRAINED_FILE, partial=partial)  # type: ignore[arg-type]
-        _write_json(staging / TRAINING_FILE, record)
+        write_json(staging / TRAINING_FILE, record)
         if output.exists():
             retired = output.with_name(f".{output.name}.retired-{os.getpid()}")
             output.rename(retired)
@@ -64,14 +65,6 @@ def write(checkpoint: Checkpoint, outcome: Outcome, record: Mapping[str, Any], o
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _floats(piece: Piece) -> dict[str, Tensor]:
-    weight, bias = _weight_and_bias(piece.layer)
-    weight = weight[piece.rows] / piece.factor
-    if piece.convolution:
-        return {f"{piece.name}.weight": weight[..., None]}
-    return {f"{piece.name}.weight": weight, f"{piece.name}.bias": bias[piece.rows] / piece.factor}
-
-
 def _weight_and_bias(layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Weight (out, in) and bias (out,) as floats; where there is no bias, zeros."""
     if isinstance(layer, StaticLinear):
@@ -79,7 +72,3 @@ def _weight_and_bias(layer: nn.Module) -> tuple[Tensor, Tensor]:
     assert isinstance(layer, GroupedLinear | nn.Linear)
     weight = layer.weight.detach()
     return weight, torch.zeros(len(weight)) if layer.bias is None else layer.bias.detach()
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
