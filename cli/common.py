@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -29,6 +29,13 @@ def together(options: Iterable[Callable[..., Any]]) -> Callable[[Callable[..., A
         return function
 
     return decorate
+
+
+def refuse_idle(given: Mapping[str, Any], applies: Mapping[str, tuple[bool, str]]) -> None:
+    """Raise click.UsageError for an option that was given and would do nothing; ``applies``: whether it does, where."""
+    for name, (does, where) in applies.items():
+        if given[name] not in (None, False) and not does:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for {where} alone")
 
 
 def verbosity(function: Callable[..., Any]) -> Callable[..., Any]:

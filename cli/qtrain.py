@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ..errors import MissingExtraError
 from ..exporters.target import installed
 from ..version import __version__
-from .common import main, together, verbosity
+from .common import main, refuse_idle, together, verbosity
 
 if TYPE_CHECKING:
     from ..training.evaluation import Evaluation
@@ -155,9 +155,7 @@ def _check(given: dict[str, Any]) -> None:
         "ctc": (given["distill"], "--distill, and without it the loss anyway,"),
         "temperature": (given["distill"], "--distill"),
     }
-    for name, (does, where) in applies.items():
-        if given[name] not in (None, False) and not does:
-            raise click.UsageError(f"--{name.replace('_', '-')} is for {where} alone")
+    refuse_idle(given, applies)
     if not re.fullmatch(r"cpu|cuda(:\d+)?", given["device"]):
         raise click.UsageError(f"--device {given['device']!r} is neither cpu nor cuda")
 

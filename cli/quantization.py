@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..exporters import Target
-from .common import together
+from .common import refuse_idle, together
 
 if TYPE_CHECKING:
     from ..quantizers import Options
@@ -66,9 +66,7 @@ def check(target: Target, technique: str | None, given: dict[str, Any]) -> None:
     }
     if given["symmetric"] is False and not few_bits:
         raise click.UsageError("--asymmetric is for targets of 4 and 2 bits, other than quanto's, alone")
-    for name, (does, where) in applies.items():
-        if given[name] not in (None, False) and not does:
-            raise click.UsageError(f"--{name.replace('_', '-')} is for {where} alone")
+    refuse_idle(given, applies)
 
 
 def options(given: dict[str, Any]) -> Options:
