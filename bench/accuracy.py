@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..artifacts import LevelVocabulary, tokenize
+from ..data import DataError, LabelledSet
 from .alignment import align_three, edits
-from .data import TEXT, EvaluationSet, Recording
-from .errors import DataError
 from .results import Accuracy, LevelErrors, Worst
 from .statistics import bootstrap_delta
 
@@ -27,7 +26,7 @@ _WORST = 10
 _GARBAGE, _RANDOM = 0.5, 0.9
 
 
-def measure_accuracy(transcripts: Sequence[Tokens], data: EvaluationSet, vocabularies: Vocabularies) -> Accuracy:
+def measure_accuracy(transcripts: Sequence[Tokens], data: LabelledSet, vocabularies: Vocabularies) -> Accuracy:
     """Edits of every level that is labelled, and of words and characters where the first level writes words.
 
     Labels called ``text`` serve the first level where no recording labels it by name. Raises DataError where no level
@@ -62,7 +61,7 @@ def compare_accuracy(
     transcripts: Sequence[Tokens],
     baseline: Accuracy,
     baseline_transcripts: Sequence[Tokens],
-    data: EvaluationSet,
+    data: LabelledSet,
     vocabularies: Vocabularies,
     *,
     seed: int,
@@ -120,27 +119,21 @@ def garbage(
     return None
 
 
-def references(data: EvaluationSet, level: str, vocabularies: Vocabularies) -> list[list[str]] | None:
+def references(data: LabelledSet, level: str, vocabularies: Vocabularies) -> list[list[str]] | None:
     """Every recording's label of ``level`` as tokens; None where there are none. Raises DataError."""
-    named = any(level in recording.labels for recording in data.recordings)
-    key = TEXT if not named and level == next(iter(vocabularies)) else level
-    lacking = [recording.name for recording in data.recordings if key not in recording.labels]
-    if len(lacking) == len(data.recordings):
+    texts = data.labels(level, list(vocabularies))
+    if texts is None:
         return None
-    if lacking:
-        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-        raise DataError(
-            f"{data.name}: no label of {key} for {', '.join(lacking[:3])}{more}; label all recordings or none"
-        )
-    return [_tokens(recording, key, level, vocabularies[level]) for recording in data.recordings]
+    names = [recording.name for recording in data.recordings]
+    return [_tokens(name, text, level, vocabularies[level]) for name, text in zip(names, texts, strict=True)]
 
 
-def _tokens(recording: Recording, key: str, level: str, vocabulary: LevelVocabulary) -> list[str]:
+def _tokens(name: str, text: str, level: str, vocabulary: LevelVocabulary) -> list[str]:
     """A label as tokens; DataError for a symbol that the vocabulary lacks."""
-    tokens, unknown = tokenize(recording.labels[key], vocabulary)
+    tokens, unknown = tokenize(text, vocabulary)
     if unknown:
         raise DataError(
-            f"{recording.name}: the label of {level} has {', '.join(map(repr, dict.fromkeys(unknown)))}, "
+            f"{name}: the label of {level} has {', '.join(map(repr, dict.fromkeys(unknown)))}, "
             "which the checkpoint's vocabulary lacks"
         )
     return tokens
@@ -159,7 +152,7 @@ def _worst(
     transcripts: Sequence[Tokens],
     baseline: Accuracy,
     baseline_transcripts: Sequence[Tokens],
-    data: EvaluationSet,
+    data: LabelledSet,
     vocabularies: Vocabularies,
 ) -> list[Worst]:
     """Recordings whose first level has errors: those that lose most against the baseline, then those with most."""

@@ -8,8 +8,7 @@ import numpy as np
 import soundfile
 
 from ..audio import SAMPLE_RATE, read
-from .data import EvaluationSet
-from .errors import DataError
+from ..data import DataError, LabelledSet
 
 # Enough lengths to stand for the set, few enough for several rounds of many artifacts.
 _RECORDINGS = 24
@@ -17,7 +16,7 @@ _RECORDINGS = 24
 _JOINED = 2
 
 
-def clips(data: EvaluationSet, seconds: float | None, seed: int, scratch: Path) -> list[Path]:
+def clips(data: LabelledSet, seconds: float | None, seed: int, scratch: Path) -> list[Path]:
     """Audio files to measure with; the same for the same data and seed.
 
     Without ``seconds`` up to 24 recordings, evenly spread over the lengths of the set, in random order. With it, two
@@ -35,7 +34,7 @@ def clips(data: EvaluationSet, seconds: float | None, seed: int, scratch: Path) 
     return [_join(data, seconds, rng, scratch / f"{seconds:g}s-{number}.wav") for number in range(_JOINED)]
 
 
-def _join(data: EvaluationSet, seconds: float, rng: np.random.Generator, path: Path) -> Path:
+def _join(data: LabelledSet, seconds: float, rng: np.random.Generator, path: Path) -> Path:
     wanted = round(seconds * SAMPLE_RATE)
     parts: list[np.ndarray] = []
     for place in rng.permutation(len(data.recordings)):

@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from ..data import LabelledSet
 from ..version import __version__
 from .accuracy import compare_accuracy, compare_logits, garbage, measure_accuracy
 from .child import WORKER, ChildError
 from .clips import clips
 from .contender import Contender, line_up
-from .data import EvaluationSet
 from .environment import Idleness, environment
 from .errors import BenchError
 from .judge import faithful
@@ -45,7 +45,7 @@ class Benchmark:
     def __init__(
         self,
         artifacts: Sequence[Path],
-        data: EvaluationSet,
+        data: LabelledSet,
         options: Options,
         *,
         baseline: Path | None = None,

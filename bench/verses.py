@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 from ..audio import AUDIO_SUFFIXES, AudioError, duration
+from ..data import DataError, LabelledSet, Recording, labelled_set
 from ..errors import MissingExtraError
-from .data import EvaluationSet, Recording, evaluation_set
-from .errors import DataError
 
 Verse = tuple[int, int]
 """Sura and aya, both from 1."""
@@ -19,7 +18,7 @@ _PART = re.compile(r"(\d+)(?::(\d+)(?:-(\d+))?)?")
 _NAME = re.compile(r"(\d{3})(\d{3})|0*(\d{1,3})[_:.\- ]0*(\d{1,3})")
 
 
-def from_verses(verses: str, folder: Path) -> EvaluationSet:
+def from_verses(verses: str, folder: Path) -> LabelledSet:
     """Recordings in ``folder`` of the verses named, as ``1:1-7,112``, one each, labelled in all levels.
 
     Raises DataError for verses that there are not, and with all verses that have no recording, or several.
@@ -37,7 +36,7 @@ def from_verses(verses: str, folder: Path) -> EvaluationSet:
     several = [verse for verse in wanted if len(there[verse]) > 1]
     if several:
         raise DataError(f"{folder}: more than one recording of {_listed(several)}")
-    return evaluation_set(f"verses {verses}", [_recording(verse, there[verse][0]) for verse in wanted])
+    return labelled_set(f"verses {verses}", [_recording(verse, there[verse][0]) for verse in wanted])
 
 
 def parse_verses(text: str) -> list[Verse]:

@@ -18,8 +18,8 @@ from .common import FAILED, OK, main, verbosity
 from .qbench_options import DATA, HOW, LIMITS, REPORT
 
 if TYPE_CHECKING:
-    from ..bench.data import EvaluationSet
     from ..bench.results import Report
+    from ..data import LabelledSet
 
 EPILOG = """\b
 Examples:
@@ -182,9 +182,9 @@ def _run(artifacts: tuple[Path, ...], baseline: Path | None, given: dict[str, An
         return benchmark.run(["qbench", *sys.argv[1:]])
 
 
-def _data(given: dict[str, Any], scratch: Path) -> EvaluationSet:
-    from ..bench.data import load_data
+def _data(given: dict[str, Any], scratch: Path) -> LabelledSet:
     from ..bench.verses import from_verses
+    from ..data import load_data
 
     verses, folder = given["from_verses"], given["audio_dir"]
     if (verses is None) != (folder is None):

@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..errors import MissingExtraError
-from ..exporters.target import installed
-from ..version import __version__
+from ..version import __version__, installed
 from .common import main, refuse_idle, together, verbosity
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ The table of targets can be read where torch is not installed; ``pipeline`` need
 
 from __future__ import annotations
 
-from .errors import DataError, ExportError, ParityError, UnknownTargetError
+from .errors import ExportError, ParityError, UnknownTargetError
 from .target import Target
 from .targets import TARGETS, find
 
-__all__ = ["TARGETS", "DataError", "ExportError", "ParityError", "Target", "UnknownTargetError", "find"]
+__all__ = ["TARGETS", "ExportError", "ParityError", "Target", "UnknownTargetError", "find"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..models import Checkpoint, DeployableCTC
+from ..quantizers.mixed import BITS
 from .target import Target
 from .timing import linear_seconds
 
-_BITS = {"int8": 8, "int4": 4, "int2": 2}
 # Names, shapes and nodes: of a conformer layer, and of all else; measured on artifacts of the bundled model.
 _GRAPH_BYTES = {"onnx": (17_000, 15_000), "openvino": (140_000, 40_000), "tensorrt": (60_000, 400_000)}
 
@@ -20,14 +20,14 @@ class EngineCosts:
         self._goal = goal
         self._group_size = group_size
         self._symmetric = symmetric or goal.symmetric
-        self._folder = checkpoint.folder
+        self._checkpoint = checkpoint
         self._cache = cache
 
     def layer_bytes(self, outputs: int, inputs: int, form: str) -> int:
         """Of the weights, scales, zero points and bias."""
-        if form not in _BITS:
+        if form not in BITS:
             return 2 * outputs * inputs + 2 * outputs
-        bits = _BITS[form]
+        bits = BITS[form]
         weights = outputs * inputs * bits // 8
         if bits == 8:
             return weights + 4 * outputs
@@ -46,11 +46,7 @@ class EngineCosts:
         )
         floats = 2 * (sum(value.numel() for value in model.parameters()) - linears)
         layer, rest = _GRAPH_BYTES[self._goal.engine]
-        files = sum(
-            (self._folder / name).stat().st_size
-            for name in ("config.json", "vocab.json", "preprocessor_config.json")
-            if (self._folder / name).is_file()
-        )
+        files = sum(path.stat().st_size for path in self._checkpoint.metadata)
         return floats + layer * len(model.layers) + rest + files
 
     def seconds(self, outputs: int, inputs: int, form: str) -> float | None:

@@ -15,7 +15,3 @@ class ParityError(ExportError):
 
 class UnknownTargetError(ExportError, ValueError):
     """No target, or no method of a target, by that name."""
-
-
-class DataError(ExportError, ValueError):
-    """A calibration or verification set that cannot be used."""

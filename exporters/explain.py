@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from .. import reference
 from ..audio import FeatureSettings
-from ..models import open_checkpoint
+from ..data import read_audio_set
+from ..models import Checkpoint, open_checkpoint
 from ..quantizers import quantize
 from ..quantizers.mixed import SENSITIVITY, Found, find_mixture
 from ..quantizers.sensitivity import Sensitivity, float_twin, sensitivity
 from . import mixing, targets
 from .asked import method as asked_method
-from .data import read_audio_set
+from .calibration import features_of
 from .errors import ExportError, UnknownTargetError
 from .options import ExportOptions
 from .pipeline import find_calibration, for_target
@@ -48,16 +49,13 @@ def explain(model: str, target: str, options: ExportOptions, progress: Progress 
     if method is None:
         raise UnknownTargetError(f"{goal.name} quantizes nothing, so there is nothing to explain")
     with open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint:
-        if checkpoint.trained is not None:
-            raise ExportError(
-                f"{checkpoint.name}: was trained while quantized, so there is no float model to compare its layers with"
-            )
+        _refuse_trained(checkpoint)
         settings = FeatureSettings.from_json(checkpoint.features)
         calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
         bundled = reference.EVALUATION if calibration is None else reference.CALIBRATION
         place = (options.verification if calibration is None else options.calibration) or bundled
         audio = read_audio_set(place, _CLIPS)
-        clips = list(audio.features(settings, _SECONDS))
+        clips = list(features_of(audio, settings, _SECONDS))
         with progress.step("Loading the checkpoint"):
             original = checkpoint.deployable()
     quantized = quantize(method, float_twin(original), for_target(goal, options.quantization), calibration)
@@ -77,6 +75,7 @@ def explain_mixture(model: str, target: str, options: ExportOptions, progress: P
     if method != SENSITIVITY:
         raise UnknownTargetError("a precision map leaves nothing to choose, so there is nothing to explain")
     with open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint:
+        _refuse_trained(checkpoint)
         settings = FeatureSettings.from_json(checkpoint.features)
         calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
         with progress.step("Loading the checkpoint"):
@@ -84,3 +83,10 @@ def explain_mixture(model: str, target: str, options: ExportOptions, progress: P
         mixture = mixing.mixture(goal, checkpoint, options, calibration)
         told = dataclasses.replace(for_target(goal, options.quantization), mixture=mixture)
         return find_mixture(deployable, told, calibration)
+
+
+def _refuse_trained(checkpoint: Checkpoint) -> None:
+    if checkpoint.trained is not None:
+        raise ExportError(
+            f"{checkpoint.name}: was trained while quantized, so there is no float model to compare its layers with"
+        )

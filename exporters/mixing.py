@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from .. import reference
 from ..artifacts import Artifact, LevelVocabulary, token_ids
 from ..audio import duration
+from ..data import DataError, read_audio_set
 from ..models import Checkpoint
 from ..quantizers import CalibrationSet
 from ..quantizers.mixed import FLOAT, Mixture, check_formats, parse_map
 from .asked import Mixing
 from .costs import EngineCosts
-from .data import read_audio_set
-from .errors import DataError, ExportError
+from .errors import ExportError
 from .options import ExportOptions
 from .target import Target
 
@@ -45,7 +45,7 @@ def mixture(
         budget_bytes=wanted.budget_bytes,
         layers=None if wanted.precision_map is None else parse_map(wanted.precision_map),
         blank=vocabulary.blank,
-        labels=None if calibration is None else _labels(options, calibration, first, vocabulary),
+        labels=None if calibration is None else _labels(options, first, checkpoint.levels),
         costs=EngineCosts(goal, checkpoint, groups, bool(quantization.symmetric), cache),
         cache=cache,
     )
@@ -62,24 +62,14 @@ def check_size(artifact: Artifact, budget: int | None) -> None:
 
 
 def _labels(
-    options: ExportOptions, calibration: CalibrationSet, level: str, vocabulary: LevelVocabulary
+    options: ExportOptions, level: str, levels: Mapping[str, LevelVocabulary]
 ) -> tuple[tuple[int, ...], ...] | None:
-    """Ids of what is said in each calibration clip; None where one is not labelled, or only a part of it counts."""
-    place = options.calibration or reference.CALIBRATION
-    if place.is_dir():
+    """Ids of what is said in each calibration clip; None where they are not labelled, or only a part of one counts."""
+    audio = read_audio_set(options.calibration or reference.CALIBRATION, options.calibration_clips)
+    texts = audio.labels(level, list(levels))
+    if texts is None or any(duration(file) > options.calibration_seconds for file in audio.files):
         return None
-    files = read_audio_set(place, options.calibration_clips).files
-    if any(duration(file) > options.calibration_seconds for file in files):
-        return None
-    texts: dict[Path, str] = {}
-    for line in place.read_text(encoding="utf-8").split("\n"):
-        row = json.loads(line) if line.strip() else {}
-        text = row.get(level)
-        if isinstance(text, str):
-            texts[place.parent / row["audio"]] = text
-    if any(file not in texts for file in files):
-        return None
-    return tuple(_ids(file, texts[file], level, vocabulary) for file in files)
+    return tuple(_ids(file, text, level, levels[level]) for file, text in zip(audio.files, texts, strict=True))
 
 
 def _ids(file: Path, text: str, level: str, vocabulary: LevelVocabulary) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ import torch
 from .. import reference
 from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision, Staging, create
 from ..audio import SAMPLE_RATE, FeatureSettings
+from ..data import DataError, read_audio_set
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, check, quantize
 from ..quantizers.stored import Stored
@@ -20,8 +21,8 @@ from ..version import __version__, version_of
 from . import floats, mixing, targets, trained, verify
 from .asked import method as asked_method
 from .build import BuildOptions, Compiled, Shapes
-from .data import calibration_set, read_audio_set, warnings
-from .errors import DataError, ExportError
+from .calibration import calibration_set, warnings
+from .errors import ExportError
 from .options import ExportOptions
 from .progress import Progress, Silent
 from .target import Exporter, Target

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from ..artifacts import Precision
 from ..errors import MissingExtraError
+from ..version import installed
 from .build import BuildOptions, Compiled, Shapes
 from .errors import UnknownTargetError
 
@@ -137,11 +137,3 @@ class Target:
 
     def _compiler(self) -> Compiler:
         return cast(Compiler, importlib.import_module(f".{self.compiler}", __package__))
-
-
-def installed(library: str) -> bool:
-    """Whether a top-level module, or a part of one, can be imported here."""
-    try:
-        return importlib.util.find_spec(library) is not None
-    except ModuleNotFoundError:  # the package that it is a part of
-        return False

@@ -18,6 +18,7 @@ from torch import nn
 
 from ..quantizers import GroupedLinear, StaticLinear, WeightScheme
 from ..quantizers.grid import by_range
+from ..quantizers.mixed import BITS
 from ..quantizers.mixed.ledger import Ledger
 from ..quantizers.scheme import ActivationScheme, Scheme
 from ..version import version_of
@@ -31,7 +32,6 @@ FRAMES = 250
 
 _RUNS = 7
 _LIBRARIES = {"onnx": "onnxruntime", "openvino": "openvino"}
-_BITS = {"int4": 4, "int2": 2}
 
 
 def linear_seconds(goal: Target, outputs: int, inputs: int, form: str, folder: Path) -> float | None:
@@ -63,8 +63,8 @@ def _processor() -> str:
 
 def _layer(goal: Target, linear: nn.Linear, form: str) -> nn.Module:
     """Random weights: speed does not depend on their values."""
-    if form in _BITS and not goal.two_level:
-        scheme = WeightScheme(_BITS[form], goal.symmetric, goal.group_size)
+    if BITS.get(form, 16) < 8 and not goal.two_level:
+        scheme = WeightScheme(BITS[form], goal.symmetric, goal.group_size)
         grid = by_range(linear.weight, scheme)
         layer = GroupedLinear(
             grid.codes(linear.weight.detach(), scheme.bits), grid.scale, grid.zero_point, linear.bias, scheme

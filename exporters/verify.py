@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from ..artifacts import Fidelity, Manifest, Parity
 from ..audio import FeatureSettings
+from ..data import AudioSet
 from ..models import DeployableCTC
-from .data import AudioSet
+from .calibration import features_of
 from .errors import ExportError, ParityError
 
 _MAX_SECONDS = 15.0
@@ -52,7 +53,7 @@ class Probe:
 
 def make_probe(audio: AudioSet, settings: FeatureSettings) -> Probe:
     """Padded batch and single clip from real audio; clips are cut at 15 s."""
-    clips = [features[0] for features in audio.features(settings, _MAX_SECONDS)]
+    clips = [features[0] for features in features_of(audio, settings, _MAX_SECONDS)]
     lengths = torch.tensor([clip.shape[0] for clip in clips])
     padded = nn.utils.rnn.pad_sequence(clips, batch_first=True, padding_value=settings.padding_value)
     longest = clips[int(lengths.argmax())]

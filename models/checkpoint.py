@@ -74,6 +74,11 @@ class Checkpoint:
         load_weights(model, weight_files(self.folder))
         return model.eval()
 
+    @property
+    def metadata(self) -> list[Path]:
+        """The configuration, vocabulary and feature settings, as far as there are files of them."""
+        return [path for name in _HUGGING_FACE_FILES if (path := self.folder / name).is_file()]
+
     def deployable(self) -> DeployableCTC:
         """The deployable model; see ``deployable.deployable``."""
         return deployable(self.stock(), {level: len(vocabulary.tokens) for level, vocabulary in self.levels.items()})
@@ -81,7 +86,7 @@ class Checkpoint:
     def source(self, model: DeployableCTC) -> Source:
         """What the manifest says of this checkpoint; ``model`` is its deployable form, for the parameter count."""
         hashed = hashlib.sha256()
-        files = [self.folder / name for name in ("config.json", "vocab.json", "preprocessor_config.json")]
+        files = self.metadata
         if self.random_seed is None:
             files += weight_files(self.folder)
         else:
@@ -89,8 +94,7 @@ class Checkpoint:
         if self.trained is not None:
             files.append(self.trained)
         for file in files:
-            if file.is_file():
-                hashed.update(f"{file.name} {sha256_of_file(file)}\n".encode())
+            hashed.update(f"{file.name} {sha256_of_file(file)}\n".encode())
         return Source(
             name=self.name,
             revision=self.revision,
@@ -116,9 +120,8 @@ class Checkpoint:
 
     def copy_metadata(self, folder: Path) -> None:
         """Write the checkpoint's configuration, vocabulary and feature settings into an artifact's folder."""
-        for name in _HUGGING_FACE_FILES:
-            if (self.folder / name).is_file():
-                shutil.copyfile(self.folder / name, folder / name)
+        for path in self.metadata:
+            shutil.copyfile(path, folder / path.name)
 
     def copy_configuration(self, folder: Path) -> None:
         """Write all that stands in JSON beside the weights into the folder of another checkpoint."""

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..artifacts import Artifact
+from ..version import installed
 from . import packed, quanto
 from .engine import EngineOptions, Floats, check_signature
 from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, last_line
@@ -149,7 +150,7 @@ def obstacle(execution: Mapping[str, str]) -> str | None:
     library = _LIBRARIES.get(execution.get("format", ""))
     if library is None:
         return f"its format {execution.get('format')!r} needs a newer qasr"
-    if not _installed(library):
+    if not installed(library):
         return f"{library} is not installed, pip install 'qasr[lowbit]'"
     return None
 
@@ -189,7 +190,7 @@ def _dtype(options: EngineOptions, execution: Mapping[str, str]) -> torch.dtype:
         if not packed.multiplies_bf16():
             raise OptionError("this CPU does not multiply bf16; leave --precision out")
         return torch.bfloat16
-    if not _installed("triton"):
+    if not installed("triton"):
         raise OptionError(f"precision {options.precision!r} needs triton; type: pip install 'qasr[kernels]'")
     from ..gpu.nbits_matmul import INTERPRETED
 
@@ -203,13 +204,6 @@ def _dtype(options: EngineOptions, execution: Mapping[str, str]) -> torch.dtype:
 def _widens(device: torch.device, compute: torch.dtype) -> bool:
     """Whether packed weights are widened for each product, as on a CPU, where our kernel runs in tests alone."""
     return device.type == "cpu" and compute != torch.float16
-
-
-def _installed(library: str) -> bool:
-    try:
-        return importlib.util.find_spec(library) is not None
-    except ModuleNotFoundError:  # the package that it is a part of
-        return False
 
 
 def _device(name: str) -> torch.device:

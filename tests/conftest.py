@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from qasr import reference
 from qasr.artifacts import Artifact, InputLimits, LevelVocabulary, Manifest, Precision, Source, create
 
 TONES_HZ = {"a": 400.0, "b": 1_000.0, "c": 2_500.0}
@@ -40,6 +42,30 @@ def speechlike() -> Callable[..., np.ndarray]:
         return (0.1 * voice * envelope + 0.003 * noise).astype(np.float32)
 
     return make
+
+
+def labelled_clips(folder: Path, *, count: int = 12, labels: bool = True) -> Path:
+    """JSON lines in ``folder`` that name the ``count`` shortest bundled calibration clips."""
+    rows = [json.loads(line) for line in reference.CALIBRATION.read_text(encoding="utf-8").splitlines()]
+    rows = sorted(rows, key=lambda row: row["seconds"])[:count]
+    kept = ("audio", "phonemes", "levels") if labels else ("audio",)
+    chosen = [{key: row[key] for key in kept} for row in rows]
+    for row in chosen:
+        row["audio"] = str(reference.CALIBRATION.parent / row["audio"])
+    path = folder / "train.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in chosen), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_clips() -> Callable[..., Path]:
+    return labelled_clips
+
+
+@pytest.fixture
+def make_data(tmp_path: Path) -> Callable[..., Path]:
+    """Labelled clips in the test's own folder."""
+    return lambda **options: labelled_clips(tmp_path, **options)
 
 
 def manifest(target: str = "onnx-fp32", **changes: object) -> Manifest:

@@ -9,7 +9,7 @@ from rapidfuzz.distance import Levenshtein
 
 from qasr import exporters, load, reference
 from qasr.bench.accuracy import measure_accuracy
-from qasr.bench.data import evaluation_set, load_data
+from qasr.data import labelled_set, load_data
 from qasr.reference.make.voices import SEEN, UNSEEN
 
 # Of those with weights of few bits, and those for GPUs, the default method; others are compared by their logits, in
@@ -72,7 +72,7 @@ def error_rates(exported, transcripts, tmp_path_factory):
             for recording in chosen
         ]
         levels = exported(target, method).manifest.levels
-        found = measure_accuracy(tokens, evaluation_set("chosen", chosen), levels)
+        found = measure_accuracy(tokens, labelled_set("chosen", chosen), levels)
         return {level: errors.rate for level, errors in found.levels.items()}
 
     return get

@@ -15,14 +15,10 @@ from torch import Tensor
 
 from ..artifacts import LevelVocabulary, sha256_of_file, token_ids
 from ..audio import FeatureSettings, duration, extract, read
-from ..bench.data import TEXT, Recording, load_data
-from ..bench.errors import DataError as LabelError
-from ..exporters.data import read_audio_set
+from ..data import DataError, load_data, read_audio_set
 from .errors import TrainingError
 
 Vocabularies = Mapping[str, LevelVocabulary]
-
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -102,23 +98,18 @@ class TrainingSet:
 
 
 def labelled(source: Path, vocabularies: Vocabularies, scratch: Path) -> TrainingSet:
-    """Recordings with labels: JSON lines, a folder of audio and texts, or a dataset. Raises TrainingError.
+    """Recordings with labels: JSON lines, a folder of audio and texts, or a dataset. Raises TrainingError or DataError.
 
     Every recording must be labelled in the same levels; symbols outside the vocabularies are named, all at once.
     """
     try:
         data = load_data(source, scratch)
-    except LabelError as error:
+    except DataError as error:
         raise TrainingError(f"{error}; without labels, train with --distill") from None
     unknown: Counter[str] = Counter()
     ids: list[dict[str, tuple[int, ...]]] = [{} for _ in data.recordings]
-    first = next(iter(vocabularies))
     for level, vocabulary in vocabularies.items():
-        key = level
-        if level == first and not any(level in recording.labels for recording in data.recordings):
-            key = TEXT
-        texts = _texts(data.name, key, data.recordings)
-        for place, text in enumerate(texts):
+        for place, text in enumerate(data.labels(level, list(vocabularies)) or ()):
             ids[place][level], strange = token_ids(text, vocabulary)
             unknown.update(f"{symbol!r} in {level}" for symbol in strange)
     if unknown:
@@ -141,18 +132,5 @@ def labelled(source: Path, vocabularies: Vocabularies, scratch: Path) -> Trainin
 
 def unlabelled(source: Path) -> TrainingSet:
     """Audio alone: JSON lines with an ``audio`` column, or a folder. Raises DataError."""
-    audio = read_audio_set(source, limit=1 << 31)
+    audio = read_audio_set(source)
     return TrainingSet(audio.name, tuple(Utterance(file, duration(file), {}) for file in audio.files))
-
-
-def _texts(name: str, key: str, recordings: Sequence[Recording]) -> list[str]:
-    """Every recording's label of a level; none where none has it. Raises TrainingError where only some have."""
-    lacking = [recording.name for recording in recordings if key not in recording.labels]
-    if len(lacking) == len(recordings):
-        return []
-    if lacking:
-        more = f" and {len(lacking) - _MOST_NAMED} more" if len(lacking) > _MOST_NAMED else ""
-        raise TrainingError(
-            f"{name}: no label of {key} for {', '.join(lacking[:_MOST_NAMED])}{more}; label all recordings or none"
-        )
-    return [recording.labels[key] for recording in recordings]

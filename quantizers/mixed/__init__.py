@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .formats import check_formats
+from .formats import BITS, check_formats
 from .mixture import FLOAT, MAP, SENSITIVITY, Costs, Mixture
 from .precision_map import PRESETS, parse_map
 from .techniques import Found, Point, by_map, by_sensitivity, find_mixture
 
 __all__ = [
+    "BITS",
     "FLOAT",
     "MAP",
     "PRESETS",

@@ -13,8 +13,11 @@ from ..sensitivity import float_twin
 from ..static import static
 from ..technique import CalibrationSet, Options, QuantizationError, Technique
 
-# Bits, and the technique that measured best.
-_FORMATS: dict[str, tuple[int, Technique]] = {"int8": (8, static), "int4": (4, gptq), "int2": (2, gptq)}
+BITS = {"int8": 8, "int4": 4, "int2": 2}
+"""Of the weights of each format; those of others are float."""
+
+# What measured best.
+_TECHNIQUES: dict[str, Technique] = {"int8": static, "int4": gptq, "int2": gptq}
 
 
 def check_formats(formats: Iterable[str], known: Iterable[str]) -> None:
@@ -33,10 +36,10 @@ def make(
     Groups and inputs are what ``options.scheme`` and ``options.activation`` say, which are the target's. Raises
     QuantizationError.
     """
-    bits, technique = _FORMATS[form]
+    bits = BITS[form]
     scheme = INT8 if bits == 8 else _grouped(options.scheme, bits)
     told = replace(options, scheme=scheme, exclude=tuple(exclude), mixture=None)
-    return round_inputs(technique(float_twin(model), told, calibration), told, calibration)
+    return round_inputs(_TECHNIQUES[form](float_twin(model), told, calibration), told, calibration)
 
 
 def _grouped(scheme: WeightScheme, bits: int) -> WeightScheme:

@@ -18,7 +18,7 @@ TEXTS = ("abc", "cab", "abcab", "bacbca", "bca")
 @pytest.fixture
 def tone_data(tmp_path, make_tones):
     """Five recordings with their letters; the last label has one letter wrong."""
-    from qasr.bench.data import load_data
+    from qasr.data import load_data
 
     folder = tmp_path / "tones"
     folder.mkdir()

@@ -9,9 +9,8 @@ import pytest
 
 from qasr.artifacts import LevelVocabulary
 from qasr.bench.accuracy import compare_accuracy, compare_logits, garbage, measure_accuracy, references
-from qasr.bench.data import EvaluationSet, Recording
-from qasr.bench.errors import DataError
 from qasr.bench.results import Accuracy, LevelErrors
+from qasr.data import DataError, LabelledSet, Recording
 
 LEVELS = {
     "phonemes": LevelVocabulary(["[PAD]", "a", "aa", "b", "c"], 0, [0]),
@@ -22,7 +21,7 @@ WORDS = {"text": LevelVocabulary(["[PAD]", "|", "a", "b", "c"], 0, [0], word_del
 
 def data(*labels):
     recordings = [Recording(f"{number}.wav", Path(f"{number}.wav"), 1.0, label) for number, label in enumerate(labels)]
-    return EvaluationSet("set", "0", tuple(recordings))
+    return LabelledSet("set", "0", tuple(recordings))
 
 
 def said(phonemes, width=()):

@@ -7,10 +7,11 @@ import pytest
 
 from qasr.bench import figures
 from qasr.bench.clips import clips
-from qasr.bench.errors import BenchError, DataError
+from qasr.bench.errors import BenchError
 from qasr.bench.options import Options
 from qasr.bench.results import read_report
 from qasr.bench.run import Benchmark
+from qasr.data import DataError
 from qasr.runtimes import OptionError
 
 FEW = {"threads": (1,), "rounds": 2, "min_seconds": 0.0, "min_queries": 1, "batches": (2,)}

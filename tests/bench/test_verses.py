@@ -7,8 +7,8 @@ import sys
 import pytest
 import soundfile
 
-from qasr.bench.errors import DataError
 from qasr.bench.verses import from_verses, parse_verses
+from qasr.data import DataError
 from qasr.errors import MissingExtraError
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
 import pytest
 from rich.console import Console
 
-from qasr import reference
 from qasr.artifacts import read
 from qasr.cli.artifacts_of_techniques import collect
 
@@ -20,14 +18,8 @@ def run(tool: str, *arguments: object, **options) -> subprocess.CompletedProcess
 
 
 @pytest.fixture
-def data(tmp_path):
-    rows = [json.loads(line) for line in reference.CALIBRATION.read_text(encoding="utf-8").splitlines()]
-    rows = sorted(rows, key=lambda row: row["seconds"])[:6]
-    for row in rows:
-        row["audio"] = str(reference.CALIBRATION.parent / row["audio"])
-    path = tmp_path / "train.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+def data(make_data):
+    return make_data(count=6)
 
 
 def test_trains_exports_and_is_ticked(data, tmp_path, exported):

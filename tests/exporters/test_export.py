@@ -16,7 +16,8 @@ import pytest
 
 from qasr import reference
 from qasr.artifacts import ArtifactExistsError, read
-from qasr.exporters import DataError, ExportError, ParityError, verify
+from qasr.data import DataError
+from qasr.exporters import ExportError, ParityError, verify
 from qasr.exporters import pipeline as pipeline_module
 from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export

@@ -50,6 +50,6 @@ def test_methods():
 
 
 def test_missing_library_names_the_extra(monkeypatch):
-    monkeypatch.setattr(one.importlib.util, "find_spec", lambda name: None if name == "onnxscript" else object())
+    monkeypatch.setattr(one, "installed", lambda name: name != "onnxscript")
     with pytest.raises(MissingExtraError, match=r"onnxscript is not installed; type: pip install 'qasr\[export\]'"):
         find("onnx-fp32").exporter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from onnx import numpy_helper
 from qasr import load, reference
 from qasr.exporters import ExportError
 from qasr.exporters.build import BuildOptions
-from qasr.exporters.explain import explain
+from qasr.exporters.explain import explain, explain_mixture
 from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
 from qasr.quantizers import stored
@@ -46,15 +45,10 @@ class Silent:
 
 
 @pytest.fixture(scope="session")
-def tuned(tmp_path_factory):
+def tuned(tmp_path_factory, write_clips):
     """Checkpoints trained on a few clips, each once in a session."""
     folder = tmp_path_factory.mktemp("tuned")
-    rows = [json.loads(line) for line in reference.CALIBRATION.read_text(encoding="utf-8").splitlines()]
-    rows = sorted(rows, key=lambda row: row["seconds"])[:8]
-    for row in rows:
-        row["audio"] = str(reference.CALIBRATION.parent / row["audio"])
-    data = folder / "train.jsonl"
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    data = write_clips(folder, count=8)
 
     def get(kind: str) -> Path:
         if not (folder / kind).exists():
@@ -185,3 +179,5 @@ def test_refuses_techniques_and_reports(tuned, tmp_path):
         export(str(tuned("int8")), "onnx-int8", tmp_path / "out", replace(SMALL, method="dynamic"))
     with pytest.raises(ExportError, match="no float model to compare its layers with"):
         explain(str(tuned("int8")), "onnx-int8", SMALL)
+    with pytest.raises(ExportError, match="no float model to compare its layers with"):
+        explain_mixture(str(tuned("int8")), "onnx-mixed", SMALL)

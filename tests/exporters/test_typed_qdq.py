@@ -12,10 +12,11 @@ from torch import nn
 
 from qasr import reference
 from qasr.audio import FeatureSettings
+from qasr.data import read_audio_set
 from qasr.exporters import TARGETS, ExportError
 from qasr.exporters.asked import Mixing
 from qasr.exporters.build import BuildOptions
-from qasr.exporters.data import read_audio_set
+from qasr.exporters.calibration import features_of
 from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
 from qasr.exporters.typed_qdq import TypedLinear, typed_graph
@@ -173,7 +174,7 @@ def make_reference():
     def make(method, options):
         with open_checkpoint("reference") as checkpoint:
             settings, model = FeatureSettings.from_json(checkpoint.features), checkpoint.deployable()
-        clips = list(read_audio_set(reference.CALIBRATION, 4).features(settings))
+        clips = list(features_of(read_audio_set(reference.CALIBRATION, 4), settings))
         calibration = CalibrationSet("bundled", "0" * 64, 1.0, len(clips), lambda: iter(clips))
         return quantize(method, model, dataclasses.replace(options, scheme=WeightScheme()), calibration)
 

@@ -9,7 +9,8 @@ import torch
 
 from qasr import reference
 from qasr.audio import FeatureSettings
-from qasr.exporters.data import read_audio_set
+from qasr.data import read_audio_set
+from qasr.exporters.calibration import features_of
 from qasr.models import DeployableCTC, open_checkpoint
 from qasr.quantizers import CalibrationSet
 
@@ -32,7 +33,7 @@ def real_clips() -> list[torch.Tensor]:
     """Features (1, T, 160) of bundled calibration clips."""
     with open_checkpoint("reference") as checkpoint:
         settings = FeatureSettings.from_json(checkpoint.features)
-    return list(read_audio_set(reference.CALIBRATION, CLIPS).features(settings))
+    return list(features_of(read_audio_set(reference.CALIBRATION, CLIPS), settings))
 
 
 @pytest.fixture(scope="session")

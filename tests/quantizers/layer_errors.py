@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from qasr import reference
 from qasr.audio import FeatureSettings
-from qasr.exporters.data import calibration_set, read_audio_set
+from qasr.data import read_audio_set
+from qasr.exporters.calibration import calibration_set, features_of
 from qasr.models import DeployableCTC, deployable, open_checkpoint
 from qasr.quantizers import Options, WeightScheme, quantize
 
@@ -70,7 +71,7 @@ def errors(model: DeployableCTC, name: str, bits: int) -> dict[str, float]:
         settings = FeatureSettings.from_json(checkpoint.features)
     audio = read_audio_set(reference.CALIBRATION, CALIBRATION_CLIPS)
     calibration = calibration_set(audio, settings, 20.0, lambda items, *_: items)
-    held_out = list(read_audio_set(reference.EVALUATION, HELD_OUT_CLIPS).features(settings))
+    held_out = list(features_of(read_audio_set(reference.EVALUATION, HELD_OUT_CLIPS), settings))
     linears = [other for other, module in model.named_modules() if isinstance(module, nn.Linear)]
     expected = outputs(model, name, held_out)
     found = {}

@@ -10,6 +10,7 @@ import pytest
 from qasr import reference
 from qasr.artifacts import LevelVocabulary
 from qasr.audio import FeatureSettings
+from qasr.data import DataError
 from qasr.models import open_checkpoint
 from qasr.training import TrainingError
 from qasr.training.data import labelled, unlabelled
@@ -93,7 +94,7 @@ def test_lists_symbols_outside_the_vocabulary(write, tmp_path):
 def test_refuses_labels_of_some_recordings(write, tmp_path):
     path = write({"text": "a", "letters": "a"}, {"text": "b"})
     vocabularies = {"letters": LETTERS["text"]}
-    with pytest.raises(TrainingError, match=r"no label of letters for .*1\.wav; label all recordings or none"):
+    with pytest.raises(DataError, match=r"no label of letters for .*1\.wav; label all recordings or none"):
         labelled(path, vocabularies, tmp_path)
 
 

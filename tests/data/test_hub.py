@@ -7,9 +7,7 @@ import shutil
 import pytest
 import soundfile
 
-from qasr.bench import data as data_module
-from qasr.bench.data import load_data
-from qasr.bench.errors import DataError
+from qasr.data import DataError, labelled, load_data
 from qasr.errors import MissingExtraError
 
 datasets = pytest.importorskip("datasets")
@@ -143,6 +141,6 @@ def test_what_datasets_cannot_open(scratch, tmp_path):
 
 
 def test_without_datasets(scratch, monkeypatch):
-    monkeypatch.setattr(data_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(labelled, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"which opens obadx/qdat_bench, .*: pip install 'qasr\[datasets\]'"):
         load_data("obadx/qdat_bench", scratch)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DataError
+from .labels import AUDIO
 
 # Split to take where a dataset has several.
 _SPLITS = ("test", "validation")
-_AUDIO, _SIFAT = "audio", "sifat"
+_SIFAT = "sifat"
 # Columns of labels under the names that other projects give them: those of obadx/qdat_bench, and of speech corpora.
 _NAMES = {"phonetic_transcript": "phonemes", "sentence": "text", "transcription": "text", "transcript": "text"}
 
@@ -26,7 +27,7 @@ def dataset_rows(source: str, scratch: Path) -> Iterator[tuple[str, dict[str, An
 
     dataset = _open(source, scratch)
     names = [name for name, feature in dataset.features.items() if isinstance(feature, datasets.Audio)]
-    names = names or [name for name in dataset.features if name == _AUDIO]
+    names = names or [name for name in dataset.features if name == AUDIO]
     if len(names) != 1:
         raise DataError(f"{source}: {len(names)} audio columns among {', '.join(dataset.features)}; one is needed")
     (column,) = names
@@ -35,7 +36,7 @@ def dataset_rows(source: str, scratch: Path) -> Iterator[tuple[str, dict[str, An
         labels = {name: value for name, value in row.items() if name != column and isinstance(value, str)}
         renamed = {_NAMES[name]: text for name, text in labels.items() if name in _NAMES}
         known = renamed | _sifat(row.get(_SIFAT), place) | labels
-        yield place, known | {_AUDIO: _file(row[column], number, scratch, place)}
+        yield place, known | {AUDIO: _file(row[column], number, scratch, place)}
 
 
 def _open(source: str, scratch: Path) -> Any:

@@ -7,8 +7,7 @@ import json
 import pytest
 import soundfile
 
-from qasr.bench.data import load_data
-from qasr.bench.errors import DataError
+from qasr.data import DataError, load_data
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Labelled recordings to measure with: JSON lines, a folder, or a Hugging Face dataset."""
+"""Labelled recordings: JSON lines, a folder, or a Hugging Face dataset."""
 
 from __future__ import annotations
 
@@ -16,14 +16,10 @@ from .. import reference
 from ..audio import AUDIO_SUFFIXES, AudioError, duration
 from ..errors import MissingExtraError
 from .errors import DataError
-
-TEXT = "text"
-"""The level of checkpoints that write words, and the key of their labels."""
+from .labels import AUDIO, TEXT, labels_of_row, level_labels
 
 # Owner and name; what ends like a file of labels is meant as one.
 _HUB_ID = re.compile(r"[\w-][\w.-]*/(?!.*\.(?:jsonl?|txt|csv)$)[\w.-]+")
-# Keys of a row that are no levels.
-_AUDIO, _LEVELS = "audio", "levels"
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class EvaluationSet:
+class LabelledSet:
     """Recordings with a name, and a hash over their audio and labels."""
 
     name: str
@@ -52,16 +48,20 @@ class EvaluationSet:
         """Of all recordings together."""
         return sum(recording.seconds for recording in self.recordings)
 
-    def limited(self, count: int) -> EvaluationSet:
+    def labels(self, level: str, levels: Sequence[str]) -> list[str] | None:
+        """Every recording's label of ``level``, one of ``levels``; see ``level_labels``. Raises DataError."""
+        return level_labels(self.name, [(one.name, one.labels) for one in self.recordings], level, levels)
+
+    def limited(self, count: int) -> LabelledSet:
         """``count`` recordings, evenly spread over the lengths; the set itself where it has no more."""
         if count >= len(self.recordings):
             return self
         ranked = sorted(self.recordings, key=lambda recording: (recording.seconds, recording.name))
         chosen = [ranked[place * len(ranked) // count] for place in range(count)]
-        return evaluation_set(f"{self.name}, {count} of {len(self.recordings)}", chosen)
+        return labelled_set(f"{self.name}, {count} of {len(self.recordings)}", chosen)
 
 
-def evaluation_set(name: str, recordings: Sequence[Recording]) -> EvaluationSet:
+def labelled_set(name: str, recordings: Sequence[Recording]) -> LabelledSet:
     """A set of recordings, in the order of their names. Raises DataError where names repeat or there are none."""
     if not recordings:
         raise DataError(f"{name}: holds no recordings")
@@ -74,29 +74,29 @@ def evaluation_set(name: str, recordings: Sequence[Recording]) -> EvaluationSet:
     for recording in ordered:
         digest.update(hashlib.sha256(recording.audio.read_bytes()).digest())
         digest.update(json.dumps([recording.labels, recording.text], sort_keys=True).encode())
-    return EvaluationSet(name, digest.hexdigest(), tuple(ordered))
+    return LabelledSet(name, digest.hexdigest(), tuple(ordered))
 
 
-def load_data(source: str | Path | None, scratch: Path) -> EvaluationSet:
+def load_data(source: str | Path | None, scratch: Path) -> LabelledSet:
     """The set that ``source`` means: None for the bundled one, JSON lines, a folder, a dataset's folder or Hub id.
 
     ``scratch``, an empty folder, takes audio that a dataset holds inside. Raises DataError, or
     MissingExtraError where ``datasets`` is needed and not installed.
     """
     if source is None:
-        return evaluation_set("bundled", list(_json_lines(reference.EVALUATION)))
+        return labelled_set("bundled", list(_json_lines(reference.EVALUATION)))
     path = Path(source)
     if path.is_file():
-        return evaluation_set(path.name, list(_json_lines(path)))
+        return labelled_set(path.name, list(_json_lines(path)))
     if path.is_dir() and not _is_dataset(path):
-        return evaluation_set(path.name, list(_folder(path)))
+        return labelled_set(path.name, list(_folder(path)))
     if not path.is_dir() and not _HUB_ID.fullmatch(str(source)):
         raise DataError(f"{source}: no such file or folder")
     if find_spec("datasets") is None:
         raise MissingExtraError(f"datasets, which opens {source},", "datasets")
-    from .hub_data import dataset_rows
+    from .hub import dataset_rows
 
-    return evaluation_set(
+    return labelled_set(
         str(source), [_recording(place, row, scratch) for place, row in dataset_rows(str(source), scratch)]
     )
 
@@ -139,21 +139,14 @@ def _folder(path: Path) -> Iterator[Recording]:
             raise DataError(f"{audio}: no {label.name} beside it")
         text = " ".join(_read(label).split())
         # A folder does not say which level its texts are of: they serve the first, see ``accuracy``.
-        yield _recording(str(label), {_AUDIO: str(audio.relative_to(path)), TEXT: text}, path)
+        yield _recording(str(label), {AUDIO: str(audio.relative_to(path)), TEXT: text}, path)
 
 
 def _recording(place: str, row: Mapping[str, Any], folder: Path) -> Recording:
-    name = row.get(_AUDIO)
+    name = row.get(AUDIO)
     if not isinstance(name, str):
         raise DataError(f"{place}: no 'audio' with the path of a recording")
-    levels = row.get(_LEVELS) or {}
-    if not isinstance(levels, dict):
-        raise DataError(f"{place}: 'levels' is no object of level and text")
-    others = {key: value for key, value in row.items() if key not in (_AUDIO, _LEVELS) and isinstance(value, str)}
-    labels = others | levels
-    wrong = [level for level, text in labels.items() if not isinstance(text, str)]
-    if wrong:
-        raise DataError(f"{place}: the label {wrong[0]!r} is no text")
+    labels = labels_of_row(place, row)
     if not labels:
         raise DataError(f"{place}: no label ('phonemes', 'text', or 'levels')")
     audio = folder / name
