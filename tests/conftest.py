@@ -14,6 +14,9 @@ import soundfile
 from qasr import reference
 from qasr.artifacts import Artifact, InputLimits, LevelVocabulary, Manifest, Precision, Source, create
 
+FEW_BITS_CLIPS = 16
+"""Of calibration, where each costs seconds."""
+
 TONES_HZ = {"a": 400.0, "b": 1_000.0, "c": 2_500.0}
 
 
@@ -176,9 +179,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact
         name = f"{target}-{method}" if method else target
         if name not in made:
             options = ExportOptions(method=method, build=BuildOptions(onnx_only=True))
-            if find(target).formats:  # measured on few clips, and nothing kept outside of the tests' own folder
+            # Targets that share weights of few bits make them once, and keep nothing outside of the tests' own folder.
+            if method == "gptq" or find(target).formats:
                 kept = Options(journal=folder / "kept")
-                options = replace(options, calibration_clips=16, mixing=Mixing(budget_points=0.2), quantization=kept)
+                options = replace(options, calibration_clips=FEW_BITS_CLIPS, quantization=kept)
+            if find(target).formats:
+                options = replace(options, mixing=Mixing(budget_points=0.2))
             made[name] = export("reference", target, folder / name, options)
         return made[name]
 
