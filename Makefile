@@ -83,7 +83,7 @@ contracts: $(VENV)/ready
 	$(BIN)/lint-imports --config setup.cfg
 
 unit: $(VENV)/ready
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # Makes the bundled model and data again from nothing; needs espeak-ng and an hour or two.
 reference: $(VENV)/ready

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from filelock import FileLock
 
 from qasr import reference
-from qasr.artifacts import Artifact, InputLimits, LevelVocabulary, Manifest, Precision, Source, create
+from qasr.artifacts import Artifact, InputLimits, LevelVocabulary, Manifest, Precision, Source, create, read
 
-FEW_BITS_CLIPS = 16
-"""Of calibration, where each costs seconds."""
+# Two workers share the cores: threads of torch that wait for each other must not keep them busy.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+FEW_CLIPS = 16
+"""Of calibration, where each costs most of a second."""
 
 TONES_HZ = {"a": 400.0, "b": 1_000.0, "c": 2_500.0}
 
@@ -160,7 +165,7 @@ def make_tones() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact]:
-    """Artifacts of the bundled model, each exported once in a session.
+    """Artifacts of the bundled model, each exported once in a session, for all its workers.
 
     Of engines that need a GPU, the typed graph, which runs anywhere.
     """
@@ -171,7 +176,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact
     from qasr.exporters.pipeline import export
     from qasr.quantizers import Options
 
-    folder = tmp_path_factory.mktemp("artifacts")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "artifacts"
+    folder.mkdir(exist_ok=True)
     made: dict[str, Artifact] = {}
 
     def get(target: str, method: str | None = None) -> Artifact:
@@ -179,13 +186,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact
         name = f"{target}-{method}" if method else target
         if name not in made:
             options = ExportOptions(method=method, build=BuildOptions(onnx_only=True))
+            if method in ("gptq", "inc") or find(target).formats:
+                options = replace(options, calibration_clips=FEW_CLIPS)
             # Targets that share weights of few bits make them once, and keep nothing outside of the tests' own folder.
             if method == "gptq" or find(target).formats:
-                kept = Options(journal=folder / "kept")
-                options = replace(options, calibration_clips=FEW_BITS_CLIPS, quantization=kept)
+                options = replace(options, quantization=Options(journal=folder / "kept"))
             if find(target).formats:
                 options = replace(options, mixing=Mixing(budget_points=0.2))
-            made[name] = export("reference", target, folder / name, options)
+            with FileLock(folder / f"{name}.lock"):
+                there = (folder / name).exists()
+                made[name] = read(folder / name) if there else export("reference", target, folder / name, options)
         return made[name]
 
     return get

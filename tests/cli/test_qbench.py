@@ -28,7 +28,8 @@ def data(tmp_path, make_tones):
 def invoke(*arguments):
     """As ``run`` does it: the commands return their exit code."""
     given = [str(argument) for argument in arguments]
-    result = CliRunner().invoke(command, given, catch_exceptions=False, standalone_mode=False)
+    wide = {"COLUMNS": "200"}
+    result = CliRunner().invoke(command, given, env=wide, catch_exceptions=False, standalone_mode=False)
     result.exit_code = result.exit_code or result.return_value or 0
     return result
 
