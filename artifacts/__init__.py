@@ -9,7 +9,7 @@ from .errors import (
     ArtifactNotFoundError,
     ManifestError,
 )
-from .folder import Artifact, Staging, create, read
+from .folder import Artifact, Staging, create, put_in_place, read
 from .hashing import sha256_of_file
 from .labels import token_ids, tokenize
 from .manifest import (
@@ -46,6 +46,7 @@ __all__ = [
     "Source",
     "Staging",
     "create",
+    "put_in_place",
     "read",
     "sha256_of_file",
     "token_ids",

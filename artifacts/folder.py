@@ -63,22 +63,27 @@ class Staging:
 
     def publish(self) -> Artifact:
         """Move the sealed folder to its place: all of it appears at once, or nothing does."""
-        for path in (*self.folder.iterdir(), self.folder):
-            _fsync(path)
-        retired = self._output.with_name(f".{self._output.name}.retired-{os.getpid()}")
-        replaced = self._output.exists()
-        if replaced:
-            self._output.rename(retired)
-        try:
-            self.folder.rename(self._output)
-        except OSError:
-            if replaced:
-                retired.rename(self._output)
-            raise
-        _fsync(self._output.parent)
-        if replaced:
-            shutil.rmtree(retired)
+        put_in_place(self.folder, self._output)
         return read(self._output, verify=False)
+
+
+def put_in_place(folder: Path, output: Path) -> None:
+    """Move a finished folder to ``output``, in place of what stands there, which is deleted only afterwards."""
+    for path in (*folder.iterdir(), folder):
+        _fsync(path)
+    retired = output.with_name(f".{output.name}.retired-{os.getpid()}")
+    replaced = output.exists()
+    if replaced:
+        output.rename(retired)
+    try:
+        folder.rename(output)
+    except OSError:
+        if replaced:
+            retired.rename(output)
+        raise
+    _fsync(output.parent)
+    if replaced:
+        shutil.rmtree(retired)
 
 
 @contextmanager

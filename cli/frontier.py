@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import MissingExtraError
+from ..errors import MissingExtraError, QasrError
 
 if TYPE_CHECKING:
     from ..quantizers.mixed import Found, Point
@@ -19,9 +20,21 @@ _WIDTH, _HEIGHT = 72, 14
 
 
 def check_plot(plot: Path | None) -> None:
-    """Raise MissingExtraError where a plot is asked for that cannot be drawn."""
-    if plot is not None and find_spec("plotly") is None:
+    """Raise MissingExtraError or QasrError where a plot is asked for that cannot be drawn, or not be written."""
+    if plot is None:
+        return
+    if find_spec("plotly") is None:
         raise MissingExtraError("plotly", "bench")
+    stood = os.path.lexists(plot)
+    try:
+        # Tried, since more than permissions decides: the search before it takes minutes.
+        plot.open("ab").close()
+    except FileNotFoundError:
+        raise QasrError(f"{plot}: there is no folder {plot.parent} to write it to; make it first") from None
+    except OSError as error:
+        raise QasrError(f"{plot}: cannot be written ({error.strerror}); choose another place for --plot") from None
+    if not stood:
+        plot.unlink()
 
 
 def show_mixture(found: Found, plot: Path | None) -> None:

@@ -31,7 +31,7 @@ def dataset_rows(source: str, scratch: Path) -> Iterator[tuple[str, dict[str, An
     if len(names) != 1:
         raise DataError(f"{source}: {len(names)} audio columns among {', '.join(dataset.features)}; one is needed")
     (column,) = names
-    for number, row in enumerate(dataset.cast_column(column, datasets.Audio(decode=False))):
+    for number, row in enumerate(_encoded(dataset, column, source)):
         place = f"{source}, row {number}"
         labels = {name: value for name, value in row.items() if name != column and isinstance(value, str)}
         renamed = {_NAMES[name]: text for name, text in labels.items() if name in _NAMES}
@@ -50,14 +50,27 @@ def _open(source: str, scratch: Path) -> Any:
             # What a folder holds is converted to a copy that is of no use afterwards; what the Hub sends is kept.
             found = datasets.load_dataset(source, cache_dir=str(scratch / "cache") if folder.is_dir() else None)
     except Exception as error:  # datasets raises what its storage raises
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{source}: datasets cannot open it ({reason})") from None
+        raise DataError(f"{source}: datasets cannot open it ({_reason(error)})") from None
     if not isinstance(found, Mapping):
         return found
     split = next((split for split in _SPLITS if split in found), None)
     if split is None and len(found) > 1:
         raise DataError(f"{source}: has the splits {', '.join(found)}, none of them called {' or '.join(_SPLITS)}")
     return found[split or next(iter(found))]
+
+
+def _encoded(dataset: Any, column: str, source: str) -> Iterator[dict[str, Any]]:
+    """Its rows, with what the audio column holds as it is: bytes, or a path."""
+    import datasets
+
+    try:
+        yield from dataset.cast_column(column, datasets.Audio(decode=False))
+    except Exception as error:  # as above; a column that holds something else has any of several kinds
+        raise DataError(f"{source}: datasets cannot read {column!r} as audio ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _sifat(groups: Any, place: str) -> dict[str, str]:
@@ -79,8 +92,12 @@ def _file(audio: Mapping[str, Any] | None, number: int, scratch: Path, place: st
     if not audio or (audio["bytes"] is None and not audio["path"]):
         raise DataError(f"{place}: no audio")
     path = scratch / f"{number:06d}{Path(audio['path'] or 'audio.wav').suffix}"
-    if audio["bytes"] is None:
-        path.symlink_to(Path(audio["path"]).absolute())
-    else:
-        path.write_bytes(audio["bytes"])
+    try:
+        if audio["bytes"] is None:
+            path.symlink_to(Path(audio["path"]).absolute())
+        else:
+            path.write_bytes(audio["bytes"])
+    except (OSError, ValueError) as error:  # a full disk; names too long, or with null characters
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{place}: its audio cannot be put into {scratch} ({reason})") from None
     return path.name

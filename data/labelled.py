@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import reference
-from ..audio import AUDIO_SUFFIXES, AudioError, duration
+from ..audio import AudioError, duration
 from ..errors import MissingExtraError
 from .errors import DataError
+from .json_lines import json_lines
 from .labels import AUDIO, TEXT, labels_of_row, level_labels
+from .places import audio_files, is_file, is_folder, look_up, read_text
 
 # Owner and name; what ends like a file of labels is meant as one.
 _HUB_ID = re.compile(r"[\w-][\w.-]*/(?!.*\.(?:jsonl?|txt|csv)$)[\w.-]+")
@@ -86,11 +88,12 @@ def load_data(source: str | Path | None, scratch: Path) -> LabelledSet:
     if source is None:
         return labelled_set("bundled", list(_json_lines(reference.EVALUATION)))
     path = Path(source)
-    if path.is_file():
+    if is_file(path):
         return labelled_set(path.name, list(_json_lines(path)))
-    if path.is_dir() and not _is_dataset(path):
+    folder = is_folder(path)
+    if folder and not _is_dataset(path):
         return labelled_set(path.name, list(_folder(path)))
-    if not path.is_dir() and not _HUB_ID.fullmatch(str(source)):
+    if not folder and not _HUB_ID.fullmatch(str(source)):
         raise DataError(f"{source}: no such file or folder")
     if find_spec("datasets") is None:
         raise MissingExtraError(f"datasets, which opens {source},", "datasets")
@@ -103,49 +106,27 @@ def load_data(source: str | Path | None, scratch: Path) -> LabelledSet:
 
 def _is_dataset(folder: Path) -> bool:
     """Whether ``datasets`` wrote it (``save_to_disk``), or it is a dataset as the Hub holds it (parquet files)."""
-    stored = any((folder / name).exists() for name in ("dataset_info.json", "dataset_dict.json"))
+    stored = any(look_up(folder / name) is not None for name in ("dataset_info.json", "dataset_dict.json"))
     return stored or any(folder.rglob("*.parquet"))
 
 
 def _json_lines(path: Path) -> Iterator[Recording]:
-    # Not splitlines(), which also splits at separators that JSON texts may hold.
-    for number, line in enumerate(_read(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{place}: not JSON ({error.msg})") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{place}: not an object with an 'audio' key")
-        yield _recording(place, row, path.parent)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
+    return (_recording(place, row, path.parent) for place, row in json_lines(path))
 
 
 def _folder(path: Path) -> Iterator[Recording]:
     """Audio files with a text of the same name beside them."""
-    for audio in sorted(path.rglob("*")):
-        if audio.suffix.lower() not in AUDIO_SUFFIXES or not audio.is_file():
-            continue
+    for audio in audio_files(path):
         label = audio.with_suffix(".txt")
-        if not label.is_file():
+        if not is_file(label):
             raise DataError(f"{audio}: no {label.name} beside it")
-        text = " ".join(_read(label).split())
+        text = " ".join(read_text(label).split())
         # A folder does not say which level its texts are of: they serve the first, see ``accuracy``.
         yield _recording(str(label), {AUDIO: str(audio.relative_to(path)), TEXT: text}, path)
 
 
 def _recording(place: str, row: Mapping[str, Any], folder: Path) -> Recording:
-    name = row.get(AUDIO)
-    if not isinstance(name, str):
-        raise DataError(f"{place}: no 'audio' with the path of a recording")
+    name = row[AUDIO]
     labels = labels_of_row(place, row)
     if not labels:
         raise DataError(f"{place}: no label ('phonemes', 'text', or 'levels')")

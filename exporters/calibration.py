@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..audio import SAMPLE_RATE, FeatureSettings, duration, extract, read, stream
+from ..audio import FeatureSettings, clip_features, duration, stream
 from ..data import AudioSet
 from ..quantizers import CalibrationSet
 from ..quantizers.technique import Track
@@ -22,20 +22,24 @@ _SAME_SECONDS = 0.05
 
 
 def features_of(audio: AudioSet, settings: FeatureSettings, max_seconds: float | None = None) -> Iterator[Tensor]:
-    """Each file's features (1, T, F) float32; of longer files only the first ``max_seconds``."""
-    end = None if max_seconds is None else round(max_seconds * SAMPLE_RATE)
+    """Each file's features (1, T, F) float32; of longer files only the first ``max_seconds``.
+
+    Raises AudioError, which names the file.
+    """
     for file in audio.files:
-        yield torch.from_numpy(extract(read(file)[:end], settings))[None]
+        yield torch.from_numpy(clip_features(file, settings, max_seconds))[None]
 
 
 def calibration_set(audio: AudioSet, settings: FeatureSettings, max_seconds: float, track: Track) -> CalibrationSet:
     """An audio set as techniques take it; of longer clips only the first ``max_seconds`` count."""
     seconds = sum(min(max_seconds, duration(file)) for file in audio.files)
 
+    prepared = f"{settings} {max_seconds:g} s"
+
     def features() -> Iterator[Tensor]:
         yield from track(features_of(audio, settings, max_seconds), "Calibrating", len(audio.files))
 
-    return CalibrationSet(audio.name, audio.sha256(), round(seconds, 3), len(audio.files), features)
+    return CalibrationSet(audio.name, audio.sha256(), round(seconds, 3), len(audio.files), features, prepared)
 
 
 def warnings(audio: AudioSet, max_seconds: float) -> list[str]:

@@ -11,17 +11,22 @@ from .timing import linear_seconds
 
 # Names, shapes and nodes: of a conformer layer, and of all else; measured on artifacts of the bundled model.
 _GRAPH_BYTES = {"onnx": (17_000, 15_000), "openvino": (140_000, 40_000), "tensorrt": (60_000, 400_000)}
+# The same for engines, which hold a program: 3.7 MB with products of one type, 7 MB with two. Layers share it.
+_ENGINE_BYTES = (100_000, 7_500_000)
 
 
 class EngineCosts:
-    """See ``quantizers.mixed.Costs``. ``cache``: folder in which times are kept."""
+    """See ``quantizers.mixed.Costs``. ``compiled``: into an engine. ``cache``: folder in which times are kept."""
 
-    def __init__(self, goal: Target, checkpoint: Checkpoint, group_size: int, symmetric: bool, cache: Path) -> None:
+    def __init__(
+        self, goal: Target, checkpoint: Checkpoint, group_size: int, symmetric: bool, cache: Path, *, compiled: bool
+    ) -> None:
         self._goal = goal
         self._group_size = group_size
         self._symmetric = symmetric or goal.symmetric
         self._checkpoint = checkpoint
         self._cache = cache
+        self._compiled = compiled
 
     def layer_bytes(self, outputs: int, inputs: int, form: str) -> int:
         """Of the weights, scales, zero points and bias."""
@@ -45,10 +50,10 @@ class EngineCosts:
             if type(module).__name__ == "Linear"
         )
         floats = 2 * (sum(value.numel() for value in model.parameters()) - linears)
-        layer, rest = _GRAPH_BYTES[self._goal.engine]
+        layer, rest = _ENGINE_BYTES if self._compiled else _GRAPH_BYTES[self._goal.engine]
         files = sum(path.stat().st_size for path in self._checkpoint.metadata)
         return floats + layer * len(model.layers) + rest + files
 
     def seconds(self, outputs: int, inputs: int, form: str) -> float | None:
         """Median over repeated runs, on frames of 5 s; None where no GPU is here to measure on."""
-        return linear_seconds(self._goal, outputs, inputs, form, self._cache)
+        return linear_seconds(self._goal, outputs, inputs, form, self._group_size, self._symmetric, self._cache)

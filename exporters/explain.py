@@ -80,7 +80,7 @@ def explain_mixture(model: str, target: str, options: ExportOptions, progress: P
         calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
         with progress.step("Loading the checkpoint"):
             deployable = checkpoint.deployable()
-        mixture = mixing.mixture(goal, checkpoint, options, calibration)
+        mixture = mixing.mixture(goal, checkpoint, options, calibration, progress.warn)
         told = dataclasses.replace(for_target(goal, options.quantization), mixture=mixture)
         return find_mixture(deployable, told, calibration)
 

@@ -50,7 +50,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         create(output, force=options.force) as staging,
         open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint,
     ):
-        stored = trained.find(checkpoint, goal, options.method)
+        stored = trained.find(checkpoint, goal, options.method, options.quantization)
         if stored is not None:
             method = stored.method
         settings = FeatureSettings.from_json(checkpoint.features)
@@ -60,7 +60,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         with progress.step("Loading the checkpoint"):
             deployable = checkpoint.deployable()
         if goal.formats:
-            mixture = mixing.mixture(goal, checkpoint, options, calibration)
+            mixture = mixing.mixture(goal, checkpoint, options, calibration, progress.warn)
             quantization = dataclasses.replace(quantization, mixture=mixture)
         if stored is not None:
             quantization = trained.options_of(stored, deployable, quantization)
@@ -97,7 +97,8 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 toolchain=_toolchain(goal),
             )
         )
-        mixing.check_size(artifact, options.mixing.budget_bytes)
+        if shapes is None or options.build.onnx_only:
+            mixing.check_size(artifact, options.mixing.budget_bytes)
         del deployable  # the fresh processes need the memory
         with progress.step("Verifying in a fresh process"):
             made, kernels = verify.run_artifact(staging.folder, artifact.manifest, probe)
@@ -112,6 +113,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 compiled = goal.compile(options.build, shapes, staging.folder)
             precision = _achieved(goal, exporter, precision, compiled.kernels)
             artifact = _engine(goal, compiled, staging, artifact.manifest)
+            mixing.check_size(artifact, options.mixing.budget_bytes)
             if compiled.runs_here:
                 with progress.step("Verifying on the GPU"):
                     made, _ = verify.run_artifact(staging.folder, artifact.manifest, probe)

@@ -34,16 +34,19 @@ _RUNS = 7
 _LIBRARIES = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 
-def linear_seconds(goal: Target, outputs: int, inputs: int, form: str, folder: Path) -> float | None:
+def linear_seconds(
+    goal: Target, outputs: int, inputs: int, form: str, group_size: int, symmetric: bool, folder: Path
+) -> float | None:
     """Median seconds of a product of 250 rows; kept in ``folder``. None for engines that this machine cannot time."""
     library = _LIBRARIES.get(goal.engine)
     if library is None:
         return None
     ledger = _ledger(folder, goal.name, f"{library} {version_of(library)}")
-    key = f"{outputs} {inputs} {form}"
+    grouped = f" {group_size} {symmetric}" if _is_grouped(goal, form) else ""
+    key = f"{outputs} {inputs} {form}{grouped}"
     known = ledger.get(key)
     if known is None:
-        known = _measure(goal, _layer(goal, nn.Linear(inputs, outputs), form), inputs)
+        known = _measure(goal, _layer(goal, nn.Linear(inputs, outputs), form, group_size, symmetric), inputs)
         ledger.put(key, known)
     return float(known)
 
@@ -61,17 +64,21 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith("model name")), platform.processor())
 
 
-def _layer(goal: Target, linear: nn.Linear, form: str) -> nn.Module:
+def _is_grouped(goal: Target, form: str) -> bool:
+    """Whether weights lie in groups there; those of two levels are multiplied out to 8 bits."""
+    return BITS.get(form, 16) < 8 and not goal.two_level
+
+
+def _layer(goal: Target, linear: nn.Linear, form: str, group_size: int, symmetric: bool) -> nn.Module:
     """Random weights: speed does not depend on their values."""
-    if BITS.get(form, 16) < 8 and not goal.two_level:
-        scheme = WeightScheme(BITS[form], goal.symmetric, goal.group_size)
+    if _is_grouped(goal, form):
+        scheme = WeightScheme(BITS[form], symmetric, group_size)
         grid = by_range(linear.weight, scheme)
         layer = GroupedLinear(
             grid.codes(linear.weight.detach(), scheme.bits), grid.scale, grid.zero_point, linear.bias, scheme
         )
         layer.scheme = Scheme(scheme, ActivationScheme(goal.activation))
         return PackedLinear(layer)
-    # Weights of two levels are multiplied out to 8 bits.
     return KernelLinear(linear) if form == goal.formats[0] else StaticLinear(linear, (-4.0, 4.0))
 
 

@@ -14,17 +14,37 @@ from .errors import ExportError
 from .target import Target
 
 _MIDDLE = 128
+_DEFAULTS = Options()
 
 
-def find(checkpoint: Checkpoint, goal: Target, method: str | None) -> Stored | None:
+# The training has decided these; the target's part of ``Options`` is not the user's.
+_DECIDED = {
+    "exclude": "--exclude",
+    "group_size": "--group-size",
+    "symmetric": "--symmetric/--asymmetric",
+    "observer": "--observer",
+    "percentile": "--percentile",
+    "strength": "--strength",
+    "damping": "--damping",
+    "activation_order": "--no-activation-order",
+    "bits_budget": "--bits-budget",
+}
+
+
+def find(checkpoint: Checkpoint, goal: Target, method: str | None, asked: Options) -> Stored | None:
     """The trained layers of ``checkpoint`` for ``goal``; None where it has none, or the target quantizes nothing.
 
-    Raises ExportError for a ``method`` beside, and for layers that the target cannot express, by name.
+    Raises ExportError for a ``method`` beside, for options ``asked`` for by the user that would do nothing, and for
+    layers that the target cannot express, by name.
     """
     if checkpoint.trained is None or not goal.methods:
         return None
-    if method is not None:
-        raise ExportError(f"{checkpoint.name}: was trained while quantized, and is exported so; leave --method out")
+    idle = [] if method is None else ["--method"]
+    idle += [option for name, option in _DECIDED.items() if getattr(asked, name) != getattr(_DEFAULTS, name)]
+    if idle:
+        raise ExportError(
+            f"{checkpoint.name}: was trained while quantized, and is exported so; leave {', '.join(idle)} out"
+        )
     stored = load(checkpoint.trained)
     for name, layer in stored.layers.items():
         reason = _cannot(goal, name, layer)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -180,11 +180,18 @@ class FakeGroupedLinear(nn.Module):
 Fake = FakeStaticLinear | FakeGroupedLinear
 
 
-def prepare(model: DeployableCTC, options: Options, frames: Frames, *, learn_scales: bool) -> list[str]:
+def without_bias(model: DeployableCTC) -> list[str]:
+    """Names of the Linears that have none, which quantized layers fill with zeros."""
+    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module.bias is None]
+
+
+def prepare(
+    model: DeployableCTC, options: Options, frames: Frames, *, learn_scales: bool, biasless: Collection[str]
+) -> list[str]:
     """Replace every GroupedLinear, or where there is none every chosen Linear, by a layer that trains as it will be.
 
-    Everything in the model is trained from here on. Returns the layers' names; raises QuantizationError as techniques
-    do.
+    Everything in the model is trained from here on but the zeros of layers that are ``biasless``, whose checkpoint has
+    no place for anything else. Returns the layers' names; raises QuantizationError as techniques do.
     """
     model.requires_grad_(True)
     grouped = [(name, module) for name, module in model.named_modules() if isinstance(module, GroupedLinear)]
@@ -204,7 +211,10 @@ def prepare(model: DeployableCTC, options: Options, frames: Frames, *, learn_sca
                 learn_scales=learn_scales,
             ),
         )
-    return [name for name, _ in (*grouped, *linears)]
+    names = [name for name, _ in (*grouped, *linears)]
+    for name in set(names) & set(biasless):
+        model.get_submodule(name).bias.requires_grad_(False)
+    return names
 
 
 @contextmanager

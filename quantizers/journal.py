@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from ..models import DeployableCTC
 from .grouped import GroupedLinear
 from .scheme import WeightScheme
-from .technique import CalibrationSet, Options, replace
+from .technique import CalibrationSet, Options, QuantizationError, make_folder, model_hash, replace
 
 _PARTS = ("codes", "scale", "zero_point", "bias")
 
@@ -21,13 +20,16 @@ _PARTS = ("codes", "scale", "zero_point", "bias")
 class Journal:
     """A folder with a file a segment; None keeps nothing.
 
-    A file is named by a hash over the segment's float weights, the options and the calibration set, so that it can
-    serve no other model, and it appears whole or not at all.
+    A file is named by a hash over the float model, the options, the calibration set and the segments up to it, so that
+    it can serve no other model, and it appears whole or not at all.
     """
 
     def __init__(self, folder: Path | None, technique: str, options: Options, calibration: CalibrationSet) -> None:
         self._folder = folder
-        self._key = hashlib.sha256(f"{technique} {options.identity()} {calibration.sha256}".encode()).hexdigest()
+        if folder is not None:
+            make_folder(folder)
+        self._told = f"{technique} {options.identity()} {calibration.identity()}"
+        self._key: str | None = None
         self._pending: Path | None = None
 
     def restore(self, model: DeployableCTC, segment: str, names: Iterable[str]) -> bool:
@@ -62,19 +64,18 @@ class Journal:
             scheme = [weight.bits, weight.group_size, weight.symmetric, weight.two_level]
             kept |= {f"{name}.{part}": getattr(layer, part).contiguous() for part in _PARTS}
             kept[f"{name}.scheme"] = torch.tensor([int(value or 0) for value in scheme])
-        self._pending.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self._pending.with_suffix(f".{os.getpid()}")
-        save_file(kept, unfinished)
-        unfinished.replace(self._pending)
+        try:
+            save_file(kept, unfinished)
+            unfinished.replace(self._pending)
+        except OSError as error:
+            raise QuantizationError(f"{self._pending.parent}: cannot be written ({error.strerror or error})") from None
 
     def _path(self, model: DeployableCTC, segment: str, names: list[str]) -> Path:
         assert self._folder is not None
-        hashed = hashlib.sha256(self._key.encode())
-        for name in names:
-            linear = model.get_submodule(name)
-            assert isinstance(linear, nn.Linear)
-            hashed.update(name.encode())
-            hashed.update(linear.weight.detach().numpy().tobytes())
+        if self._key is None:
+            # Of the float model: nothing is replaced before the first segment is asked for.
+            self._key = f"{self._told} {model_hash(model)}"
         # What a segment sees depends on those before it, which are named by the same key.
-        self._key = hashed.hexdigest()
+        self._key = hashlib.sha256(" ".join((self._key, *names)).encode()).hexdigest()
         return self._folder / f"{segment}-{self._key[:24]}.safetensors"

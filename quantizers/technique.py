@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
@@ -82,6 +84,12 @@ class CalibrationSet:
     seconds: float
     clips: int
     features: Callable[[], Iterator[Tensor]] = field(repr=False)
+    prepared: str = ""
+    """How features were made of the audio."""
+
+    def identity(self) -> str:
+        """What decides the features."""
+        return f"{self.sha256} {self.clips} {self.seconds} {self.prepared}"
 
 
 class Technique(Protocol):
@@ -128,3 +136,22 @@ def check_groups(linears: Iterable[tuple[str, nn.Linear]], scheme: WeightScheme,
             raise QuantizationError(
                 f"groups of {scheme.group_size} do not divide the {linear.in_features} inputs of {name}{instead}"
             )
+
+
+def model_hash(model: nn.Module) -> str:
+    """SHA-256 over all that decides what a float model computes: its modules with their settings, and every tensor."""
+    hashed = hashlib.sha256(repr(model).encode())
+    for name, value in model.state_dict().items():
+        hashed.update(name.encode())
+        hashed.update(value.detach().contiguous().numpy().tobytes())
+    return hashed.hexdigest()
+
+
+def make_folder(folder: Path) -> None:
+    """For what is kept between runs. Raises QuantizationError, before any work, where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise QuantizationError(f"{folder}: cannot be written ({error.strerror}); choose another --journal") from None
+    if not os.access(folder, os.W_OK):
+        raise QuantizationError(f"{folder}: cannot be written; choose another --journal")

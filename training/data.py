@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..artifacts import LevelVocabulary, sha256_of_file, token_ids
-from ..audio import FeatureSettings, duration, extract, read
+from ..audio import SAMPLE_RATE, AudioError, FeatureSettings, check_length, clip_features, duration
 from ..data import DataError, load_data, read_audio_set
 from .errors import TrainingError
 
@@ -84,9 +84,9 @@ class TrainingSet:
         return groups if rng is None else [groups[place] for place in rng.permutation(len(groups)).tolist()]
 
     def batch(self, places: Sequence[int], settings: FeatureSettings) -> Batch:
-        """Those utterances' features, padded on the right."""
+        """Those utterances' features, padded on the right. Raises AudioError, which names the file."""
         chosen = [self.utterances[place] for place in places]
-        clips = [torch.from_numpy(extract(read(utterance.audio), settings)) for utterance in chosen]
+        clips = [torch.from_numpy(clip_features(utterance.audio, settings)) for utterance in chosen]
         padded = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True, padding_value=settings.padding_value)
         lengths = torch.tensor([len(clip) for clip in clips])
         return Batch(padded, lengths, tuple(utterance.ids for utterance in chosen))
@@ -121,16 +121,32 @@ def labelled(source: Path, vocabularies: Vocabularies, scratch: Path) -> Trainin
             f"{data.name}: is labelled in {', '.join(there)}, and in no level of the checkpoint "
             f"({', '.join(vocabularies)}); without labels, train with --distill"
         )
-    return TrainingSet(
+    return _of(
         data.name,
-        tuple(
+        [
             Utterance(recording.audio, recording.seconds, own)
             for recording, own in zip(data.recordings, ids, strict=True)
-        ),
+        ],
     )
 
 
 def unlabelled(source: Path) -> TrainingSet:
-    """Audio alone: JSON lines with an ``audio`` column, or a folder. Raises DataError."""
+    """Audio alone: JSON lines with an ``audio`` column, or a folder. Raises TrainingError, DataError or AudioError."""
     audio = read_audio_set(source)
-    return TrainingSet(audio.name, tuple(Utterance(file, duration(file), {}) for file in audio.files))
+    return _of(audio.name, [Utterance(file, duration(file), {}) for file in audio.files])
+
+
+def _of(name: str, utterances: Sequence[Utterance]) -> TrainingSet:
+    """A set whose recordings all last long enough, which is better known now than in the middle of a training."""
+    # The shortest length depends on the stride alone, which is the same for all checkpoints.
+    settings = FeatureSettings()
+    short = []
+    for utterance in utterances:
+        try:
+            check_length(round(utterance.seconds * SAMPLE_RATE), settings)
+        except AudioError as error:
+            short.append(f"{utterance.audio} {error}")
+    if short:
+        more = f" ({len(short) - 1} more are too short); leave them out" if len(short) > 1 else "; leave it out"
+        raise TrainingError(f"{name}: {short[0]}{more}")
+    return TrainingSet(name, tuple(utterances))

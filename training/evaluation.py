@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..models.greedy import greedy
 from .data import Batch
 from .losses import Logits
 
@@ -41,6 +42,7 @@ def evaluate(
     batches: Iterable[Batch],
     loss: Loss,
     expected: Callable[[Batch], list[dict[str, list[int]]]],
+    blank: int,
     step: int,
 ) -> Evaluation:
     """Run ``model`` over ``batches`` and compare with ``expected``: the ids that each clip of a batch should give."""
@@ -53,18 +55,14 @@ def evaluate(
         logits = model(batch)
         total += float(loss(batch, logits)) * len(batch.lengths)
         clips += len(batch.lengths)
-        for found, right in zip(transcripts(logits, batch.lengths), expected(batch), strict=True):
+        for found, right in zip(transcripts(logits, batch.lengths, blank), expected(batch), strict=True):
             for level, ids in right.items():
                 edits[level] += Levenshtein.distance(found[level], ids)
                 lengths[level] += len(ids)
     return Evaluation(step, total / clips, {level: edits[level] / max(lengths[level], 1) for level in lengths})
 
 
-def transcripts(logits: Logits, lengths: Tensor, blank: int = 0) -> list[dict[str, list[int]]]:
+def transcripts(logits: Logits, lengths: Tensor, blank: int) -> list[dict[str, list[int]]]:
     """Greedy ids of each clip by level."""
-    best = {level: values.argmax(-1).cpu() for level, values in logits.items()}
-    found: list[dict[str, list[int]]] = []
-    for clip, length in enumerate(lengths.tolist()):
-        kept = {level: torch.unique_consecutive(ids[clip, :length]).tolist() for level, ids in best.items()}
-        found.append({level: [index for index in ids if index != blank] for level, ids in kept.items()})
-    return found
+    by_level = {level: greedy(values, lengths, blank) for level, values in logits.items()}
+    return [{level: found[clip] for level, found in by_level.items()} for clip in range(len(lengths))]

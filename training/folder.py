@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..artifacts import put_in_place
 from ..models import TRAINED_FILE, TRAINING_FILE, Checkpoint
 from ..models.stock import WITHOUT_SPEC_AUGMENT, others, pieces
 from ..models.stock import tensors as tensors_of
@@ -26,8 +27,22 @@ _WEIGHTS = "model.safetensors"
 _CONFIG = "config.json"
 
 
+def state_folder(output: Path) -> Path:
+    """Where the state of an unfinished training for ``output`` stands."""
+    return output.with_name(f"{output.name}.training")
+
+
 def check_output(output: Path, *, force: bool) -> None:
-    """Raise TrainingError where something stands at ``output`` that must not be replaced."""
+    """Raise TrainingError where something stands at ``output`` that must not be replaced, or nothing can be written."""
+    place = state_folder(output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{output}: cannot write there ({error.strerror}); choose another place") from None
+    if not os.access(output.parent, os.W_OK):
+        raise TrainingError(f"{output}: cannot write there; choose another place")
+    if place.exists() and not place.is_dir():
+        raise TrainingError(f"{place}: is a file, and the state of the training is to stand there; move it away")
     if not output.exists():
         return
     if not force:
@@ -56,11 +71,7 @@ def write(checkpoint: Checkpoint, outcome: Outcome, record: Mapping[str, Any], o
         layers = {name: outcome.model.get_submodule(name) for name in outcome.layers}
         save(layers, staging / TRAINED_FILE, partial=partial)  # type: ignore[arg-type]
         write_json(staging / TRAINING_FILE, record)
-        if output.exists():
-            retired = output.with_name(f".{output.name}.retired-{os.getpid()}")
-            output.rename(retired)
-            shutil.rmtree(retired)
-        staging.rename(output)
+        put_in_place(staging, output)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -20,7 +20,7 @@ def ctc(logits: Logits, batch: Batch, blank: int, weights: Mapping[str, float]) 
     """
     losses = []
     for level in batch.ids[0]:
-        labels = [torch.tensor(ids[level]) for ids in batch.ids]
+        labels = [torch.tensor(ids[level], dtype=torch.long) for ids in batch.ids]
         losses.append(
             weights[level]
             * nn.functional.ctc_loss(

@@ -103,5 +103,8 @@ class TrainingOptions:
         return SCHEMES[self.scheme].group_size is not None if self.learn_scales is None else self.learn_scales
 
     def identity(self) -> str:
-        """What decides the outcome, so that only an equal training is resumed."""
-        return repr(dataclasses.replace(self, device="cpu", validation=None))
+        """What decides the outcome, so that only an equal training is resumed.
+
+        The learning rate is left out: a training that diverged goes on with a lower one.
+        """
+        return repr(dataclasses.replace(self, device="cpu", validation=None, learning_rate=0.0))

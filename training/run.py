@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..audio import FeatureSettings
+from ..errors import QasrError
 from ..models import open_checkpoint
 from ..version import __version__
 from . import folder
@@ -41,6 +44,7 @@ def train(
     folder.check_output(output, force=force)
     _check_device(options.device)
     with (
+        _writing(output),
         open_checkpoint(model, revision=revision, offline=offline) as checkpoint,
         tempfile.TemporaryDirectory(prefix="qasr-") as scratch,
     ):
@@ -49,14 +53,13 @@ def train(
         if checkpoint.config.add_adapter:
             raise TrainingError(f"{model}: has an adapter; such models cannot be written back as checkpoints")
         training, held_out = _data(data, checkpoint.levels, options, Path(scratch))
-        place = output.with_name(f"{output.name}.training")
+        place = folder.state_folder(output)
         settings = FeatureSettings.from_json(checkpoint.features)
         trainer = Trainer(checkpoint, training, held_out, settings, options, place, display)
-        parent = checkpoint.source(trainer.model)
         outcome = trainer.run(resume=resume)
         record = {
             "qasr_version": __version__,
-            "parent": {"name": checkpoint.name, "revision": checkpoint.revision, "sha256": parent.sha256},
+            "parent": {"name": checkpoint.name, "revision": checkpoint.revision, "sha256": trainer.source.sha256},
             "options": _plain(options),
             "training": _described(training),
             "held_out": _described(held_out),
@@ -68,6 +71,16 @@ def train(
         folder.write(checkpoint, outcome, record, output, partial=options.partial)
         shutil.rmtree(place)
         return outcome
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, QasrError):  # a file that was not found, say
+            raise
+        raise TrainingError(f"{output}: writing failed ({error.strerror or error})") from error
 
 
 def _check_device(device: str) -> None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import numpy as np
@@ -80,15 +81,20 @@ class Trainer:
         self._device = torch.device(options.device)
         torch.manual_seed(options.seed)
         torch.set_flush_denormal(True)
-        self.model = checkpoint.deployable().to(self._device)
+        self.model = checkpoint.deployable()
+        self.source = checkpoint.source(self.model)
+        self.model.to(self._device)
         self._weights = loss_weights(checkpoint.config, list(self.model.levels))
         self._blank = int(checkpoint.config.pad_token_id)
         self._teacher: DeployableCTC | None = copy.deepcopy(self.model)
         self._frames = fake.Frames()
         told = dataclasses.replace(options.for_layers(), track=display.track)
+        biasless = fake.without_bias(self.model)
         if told.scheme.group_size is not None:
             self._begin(told)
-        self.layers = fake.prepare(self.model, told, self._frames, learn_scales=options.learns_scales)
+        self.layers = fake.prepare(
+            self.model, told, self._frames, learn_scales=options.learns_scales, biasless=biasless
+        )
         self.model.to(self._device)
         if options.gradient_checkpointing:
             _compute_twice(self.model)
@@ -131,7 +137,7 @@ class Trainer:
         best = self._best()
         if best is None:
             raise TrainingError("the training was over before anything was tried; raise --epochs")
-        self._load_model(torch.load(self._folder / "best.pt", map_location=self._device, weights_only=True))
+        self._load_model(self._load(self._folder / "best.pt"))
         _compute_once(self.model)
         return Outcome(fake.finished(self.model), self.layers, original, self._history, best)
 
@@ -190,7 +196,7 @@ class Trainer:
     def _evaluate(self, model: Any, step: int) -> Evaluation:
         self.model.eval()
         batches = self._held_out.batches(self._options.batch_seconds, self._settings)
-        return evaluate(model, batches, self._loss, self._expected, step)
+        return evaluate(model, batches, self._loss, self._expected, self._blank, step)
 
     def _expected(self, batch: Batch) -> list[dict[str, list[int]]]:
         if all(batch.ids):
@@ -241,12 +247,12 @@ class Trainer:
         path = self._folder / "state.pt"
         if not path.is_file():
             raise TrainingError(f"{self._folder}: holds no state to resume; leave --resume out")
-        try:
-            state = torch.load(path, map_location=self._device, weights_only=True)
-        except (RuntimeError, OSError, EOFError, ValueError) as error:
-            raise TrainingError(f"{path}: not a sound state ({_first_line(error)}); leave --resume out") from None
+        state = self._load(path)
         if state["identity"] != self._identity():
-            raise TrainingError(f"{path}: is the state of a training with other options or data; leave --resume out")
+            raise TrainingError(
+                f"{path}: is the state of a training of another checkpoint, or with other options or data; "
+                "leave --resume out"
+            )
         self._load_model(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._step = state["step"]
@@ -254,19 +260,27 @@ class Trainer:
         if self._step > self._watched and self._options.learns_scales:
             fake.learn_ranges(self.model)
 
+    def _load(self, path: Path) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
+        except (RuntimeError, OSError, EOFError, ValueError, UnpicklingError) as error:
+            raise TrainingError(f"{path}: not a sound state ({_first_line(error)}); leave --resume out") from None
+        return found
+
     def _load_model(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state)
 
     def _identity(self) -> str:
-        return f"{self._options.identity()} {self._training.sha256} {self._held_out.sha256}"
+        data = f"{self._training.sha256} {self._held_out.sha256}"
+        return f"{self._options.identity()} {self.source.sha256} {data}"
 
     def _diverged(self, loss: float) -> str:
         kept = (
-            f"the state of step {self._history[-1].step} is kept in {self._folder}"
+            f"the state of step {self._history[-1].step} is kept in {self._folder}: go on from it with --resume"
             if self._history
-            else "no state was kept yet"
+            else "no state was kept yet: begin again"
         )
-        return f"the loss became {loss} at step {self._step + 1}; {kept}; train again with a lower --learning-rate"
+        return f"the loss became {loss} at step {self._step + 1}; {kept} and a lower --learning-rate"
 
 
 def rate(step: int, steps: int) -> float:
@@ -287,7 +301,7 @@ def _calibration(training: TrainingSet, settings: FeatureSettings) -> Calibratio
         for place in places:
             yield training.batch([place], settings).features
 
-    return CalibrationSet(training.name, training.sha256, round(seconds, 3), count, features)
+    return CalibrationSet(training.name, training.sha256, round(seconds, 3), count, features, str(settings))
 
 
 def _groups(model: DeployableCTC) -> list[dict[str, Any]]:
@@ -313,7 +327,10 @@ def _compute_once(model: DeployableCTC) -> None:
 
 def _save(content: Any, path: Path) -> None:
     partial = path.with_suffix(".partial")
-    torch.save(content, partial)
+    try:
+        torch.save(content, partial)
+    except RuntimeError as error:  # what torch makes of a full disk
+        raise TrainingError(f"{path}: cannot be written ({_first_line(error)})") from None
     partial.replace(path)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ...models import DeployableCTC
+from ..technique import make_folder
 
 
 class Ledger:
@@ -20,6 +20,7 @@ class Ledger:
 
     def __init__(self, folder: Path, identity: Iterable[str]) -> None:
         hashed = hashlib.sha256("\n".join(identity).encode())
+        make_folder(folder)
         self._path = folder / f"{hashed.hexdigest()[:32]}.jsonl"
         self._found: dict[str, Any] = {}
         if self._path.is_file():
@@ -37,18 +38,8 @@ class Ledger:
     def put(self, key: str, value: Any) -> None:
         """Keep a measurement; it is on disk when this returns."""
         self._found[key] = value
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("ab") as file:
             # The line break first: what a kill has cut then spoils no other line.
             file.write(f"\n{json.dumps([key, value])}".encode())
             file.flush()
             os.fsync(file.fileno())
-
-
-def weights_hash(model: DeployableCTC) -> str:
-    """SHA-256 over every parameter of a float model, by name."""
-    hashed = hashlib.sha256()
-    for name, value in model.named_parameters():
-        hashed.update(name.encode())
-        hashed.update(value.detach().contiguous().numpy().tobytes())
-    return hashed.hexdigest()

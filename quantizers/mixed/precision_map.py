@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from torch import nn
 
-from ..technique import QuantizationError
+from ..technique import QuantizationError, quantizable
 from .formats import check_formats
 from .mixture import FLOAT, Mixture
 
@@ -31,15 +31,20 @@ def parse_map(name: str) -> dict[str, str]:
     import yaml
 
     try:
-        content = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+        text = Path(name).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise QuantizationError(f"{name}: no such precision map; presets are {', '.join(PRESETS)}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise QuantizationError(f"{name}: cannot be read ({error})") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise QuantizationError(f"{name}: cannot be read ({reason})") from None
+    try:
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         raise QuantizationError(f"{name}{place}: not YAML ({getattr(error, 'problem', None) or error})") from None
+    except Exception as error:  # yaml raises what making a value does: of a 45th day, say, or of `!!int ''`
+        raise QuantizationError(f"{name}: not YAML ({error})") from None
     if not isinstance(content, dict) or not content:
         raise QuantizationError(f"{name}: must map layers to formats, as in '*.attention.*: int8'")
     for glob, form in content.items():
@@ -48,14 +53,16 @@ def parse_map(name: str) -> dict[str, str]:
     return content
 
 
-def formats_by_layer(model: nn.Module, mixture: Mixture) -> dict[str, str]:
+def formats_by_layer(model: nn.Module, mixture: Mixture, exclude: Iterable[str] = ()) -> dict[str, str]:
     """The format of every Linear by its dotted name: the first glob that matches it decides, float where none does.
 
-    Raises QuantizationError for a glob that matches no layer, a format that the target lacks, and one other than float
-    that is meant for a layer that is no Linear.
+    Whatever the map says, layers that match a glob of ``exclude`` stay float. Raises QuantizationError for a glob that
+    matches no layer, a format that the target lacks, and one other than float that is meant for a layer that is no
+    Linear.
     """
     globs = dict(mixture.layers or {})
     check_formats(globs.values(), (*mixture.formats, FLOAT))
+    chosen = dict(quantizable(model, exclude))
     leaves = {name: module for name, module in model.named_modules() if not any(module.children()) and name}
     formats: dict[str, str] = {}
     for glob in globs:
@@ -68,7 +75,7 @@ def formats_by_layer(model: nn.Module, mixture: Mixture) -> dict[str, str]:
         form = FLOAT if first is None else globs[first]
         form = mixture.float_format if form == FLOAT else form
         if isinstance(module, nn.Linear):
-            formats[name] = form
+            formats[name] = form if name in chosen else mixture.float_format
         elif form != mixture.float_format and not _harmless(str(first), leaves):
             raise QuantizationError(
                 f"{first!r} of the precision map gives {name} the format {form}, but {type(module).__name__} layers "

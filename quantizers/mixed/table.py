@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...models import DeployableCTC
 from ...models.attention import key_mask, relative_index
+from ...models.greedy import greedy
 from ..technique import CalibrationSet, Track, replace
 from .ledger import Ledger
 from .units import Unit
@@ -79,7 +80,7 @@ class Passed:
         self._outputs = [self._begin(batch) for batch in batches]
         for batch, logits in zip(batches, self._outputs, strict=True):
             self._posteriors.append([level.log_softmax(-1) for level in logits])
-            self._transcripts += transcripts(logits[0], self._lengths(batch), blank)
+            self._transcripts += greedy(logits[0], self._lengths(batch), blank)
         del self._outputs
 
     @torch.inference_mode()
@@ -105,7 +106,7 @@ class Passed:
                 lengths = self._lengths(batch)
                 divergence += _divergence(self._posteriors[place], logits, lengths)
                 frames += int(lengths.sum())
-                for found in transcripts(logits[0], lengths, self._blank):
+                for found in greedy(logits[0], lengths, self._blank):
                     expected = next(references)
                     edits += Levenshtein.distance(found, expected)
                     symbols += len(expected)
@@ -177,15 +178,6 @@ def output_lengths(model: DeployableCTC, lengths: Tensor) -> Tensor:
     for kernel, stride, padding in model.subsampling:
         lengths = torch.div(lengths + 2 * padding - kernel, stride, rounding_mode="floor") + 1
     return lengths
-
-
-def transcripts(logits: Tensor, lengths: Tensor, blank: int) -> list[Ids]:
-    """Ids of the greedy CTC transcript of each clip of ``logits`` (B, T, V)."""
-    found = []
-    for best, length in zip(logits.argmax(-1), lengths.tolist(), strict=True):
-        runs = torch.unique_consecutive(best[:length])
-        found.append([int(index) for index in runs if index != blank])
-    return found
 
 
 def _divergence(expected: Sequence[Tensor], found: Sequence[Tensor], lengths: Tensor) -> float:

@@ -15,10 +15,10 @@ import numpy as np
 from torch import nn
 
 from ...models import DeployableCTC
-from ..technique import CalibrationSet, Options, QuantizationError, quantizable, replace
+from ..technique import CalibrationSet, Options, QuantizationError, model_hash, quantizable, replace
 from .assign import Choice, Problem, frontier, most_accurate
 from .formats import make
-from .ledger import Ledger, weights_hash
+from .ledger import Ledger
 from .mixture import MAP, SENSITIVITY, Mixture
 from .precision_map import formats_by_layer
 from .table import HEARD, Loss, Passed, measure, windows
@@ -58,9 +58,10 @@ class Found:
 
 
 def by_map(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
-    """Give every Linear the format that the map names. Raises QuantizationError."""
+    """Give every Linear the format that the map names, float where it is excluded. Raises QuantizationError."""
     mixture, calibration = _told(options, calibration)
-    formats = formats_by_layer(model, mixture)
+    excluded = _excluded(options)
+    formats = formats_by_layer(model, mixture, excluded)
     quantized = {name: form for name, form in formats.items() if form != mixture.float_format}
     if not quantized:
         raise QuantizationError("the precision map leaves every layer in float; there are targets for that")
@@ -69,8 +70,14 @@ def by_map(model: DeployableCTC, options: Options, calibration: CalibrationSet |
         for form in dict.fromkeys(quantized.values())
     }
     _install(model, twins, quantized)
-    model.notes |= {"weights": "by layer", "formats": formats}
+    model.notes |= {"exclude": list(excluded), "weights": "by layer", "formats": formats}
     return model
+
+
+def _excluded(options: Options) -> tuple[str, ...]:
+    """The globs of ``exclude`` less the defaults, which stand first: a map may name the first and the last layer."""
+    count = len(Options().exclude)
+    return options.exclude[count:] if options.exclude[:count] == Options().exclude else options.exclude
 
 
 def by_sensitivity(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
@@ -113,11 +120,16 @@ def _search(
 ) -> tuple[Found, dict[str, DeployableCTC]]:
     mixture, calibration = _told(options, calibration)
     linears = dict(quantizable(model, options.exclude))
-    weights = weights_hash(model)
     journal = options.journal or mixture.cache / "layers"
     told = replace_fields(options, journal=journal)
     twins = {name: make(model, name, told, calibration, options.exclude) for name in mixture.formats[1:]}
-    identity = (weights, calibration.sha256, repr(options.exclude), _identity(options))
+    identity = (
+        model_hash(model),
+        calibration.identity(),
+        repr(options.exclude),
+        _identity(options),
+        str(mixture.blank),
+    )
     whole = Whole(
         model,
         twins,

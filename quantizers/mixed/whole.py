@@ -10,10 +10,11 @@ import torch
 from rapidfuzz.distance import Levenshtein
 
 from ...models import DeployableCTC
+from ...models.greedy import greedy
 from ..technique import CalibrationSet, QuantizationError, Track
 from .ledger import Ledger
 from .mixture import Mixture
-from .table import Ids, swapped, transcripts
+from .table import Ids, swapped
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,12 @@ class Whole:
         return self._labels is not None
 
     def check(self, points: float) -> None:
-        """Raise QuantizationError where there is too little labelled audio to see a loss of so many ``points``."""
-        symbols = 0 if self._labels is None else sum(map(len, self._labels))
-        if symbols and 0 < points < 100 / symbols:
+        """Raise QuantizationError where there is too little audio to see a loss of so many ``points``."""
+        symbols = max(sum(map(len, self._labels or self._float_transcripts())), 1)
+        if 0 < points < 100 / symbols:
+            what = "the labels" if self.labelled else "the float model's transcripts"
             raise QuantizationError(
-                f"the labels of the calibration audio have {symbols} symbols, too few to see a loss of {points:g} "
+                f"{what} of the calibration audio have {symbols} symbols, too few to see a loss of {points:g} "
                 f"points; give more clips ({math.ceil(100 / points)} symbols), or ask for --budget-size"
             )
 
@@ -77,8 +79,7 @@ class Whole:
             references = self._labels or floats
             symbols = max(sum(map(len, references)), 1)
             differing, lost = _edits(found, floats), _edits(found, references) - _edits(floats, references)
-            # Against the float model every difference counts as a loss already.
-            error = 0.0 if exact or self._labels is None else math.sqrt(differing + 1) / symbols
+            error = 0.0 if exact else math.sqrt(differing + 1) / symbols
             known = [100 * lost / symbols, 100 * differing / max(sum(map(len, floats)), 1), 100 * error]
             self._ledger.put(key, known)
         return Measured(*known)
@@ -97,7 +98,7 @@ class Whole:
         with swapped(self._model, {name: self._twins[form] for name, form in formats.items() if form in self._twins}):
             for clip in self._track(self._clips, description, len(self._clips)):
                 logits = self._model(clip, torch.tensor([clip.shape[1]]))[0]
-                found += transcripts(logits, torch.tensor([logits.shape[1]]), self._blank)
+                found += greedy(logits, torch.tensor([logits.shape[1]]), self._blank)
         return found
 
 

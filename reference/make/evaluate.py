@@ -13,6 +13,7 @@ import soundfile
 import torch
 from rapidfuzz.distance import Levenshtein
 
+from ...models.greedy import greedy
 from .batches import Corpus
 from .corpus import SAMPLE_RATE, feature_extractor
 
@@ -32,11 +33,12 @@ def error_rates(model: Any, corpus: Corpus) -> dict[str, dict[str, float]]:
             indices = order[place : place + 16]
             features, mask, _ = corpus.batch(indices)
             logits = model(features, attention_mask=mask).logits
+            frames = torch.tensor([corpus.rows[index]["frames"] for index in indices])
+            heard = {level: greedy(values, frames, 0) for level, values in logits.items()}
             for row, index in enumerate(indices):
                 entry = corpus.rows[index]
                 for level, expected in entry["ids"].items():
-                    best = logits[level][row, : entry["frames"]].argmax(-1)
-                    found = [token for token in torch.unique_consecutive(best).tolist() if token != 0]
+                    found = heard[level][row]
                     for group in (entry["voice"], ALL_VOICES):
                         distance[group][level] += Levenshtein.distance(found, expected)
                         length[group][level] += len(expected)

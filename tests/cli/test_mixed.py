@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from qasr.cli.frontier import check_plot
+from qasr.errors import QasrError
 
 
 def qexport(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
@@ -66,3 +70,32 @@ def test_bad_maps(tmp_path, content, hint):
     assert done.stderr.splitlines()[-1].startswith("qexport: error: ")
     assert hint in done.stderr.splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["map.yaml"]
+
+
+def test_a_plot_that_cannot_be_written(tmp_path):
+    """Said before the search."""
+    (tmp_path / "file").touch()
+    for plot, hint in (
+        ("nowhere/f.html", "nowhere/f.html: there is no folder nowhere to write it to; make it first"),
+        ("file/f.html", "file/f.html: cannot be written (Not a directory); choose another place for --plot"),
+    ):
+        done = qexport("--to", "onnx-mixed", "--explain", "--plot", plot, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"qexport: error: {hint}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_trying_a_plot_leaves_nothing_behind(tmp_path, monkeypatch):
+    there = tmp_path / "there.html"
+    there.write_text("x")
+    check_plot(None)
+    check_plot(there)
+    check_plot(tmp_path / "new.html")
+    assert (there.read_text(), list(tmp_path.iterdir())) == ("x", [there])
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(QasrError, match=r"new.html: cannot be written \(Permission denied\); choose another place"):
+        check_plot(tmp_path / "new.html")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +49,17 @@ def test_hash_is_that_of_the_content(tmp_path, write_audio, speechlike):
             '{"audio": "gone.wav"}\n{"audio": "too.wav"}\n',
             r"set.jsonl: lists .*gone.wav and 1 more, which does not exist",
         ),
+        (
+            '{"audio": "gone.wav"}\n' + json.dumps({"audio": "n" * 256}) + "\n",
+            r"set.jsonl, line 2: .*/n{100,}.*: cannot be read \(File name too long\)$",
+        ),
+        (
+            '{"audio": "a\\u0000b"}\n',
+            r"set.jsonl, line 1: '.*/a\\x00b': cannot be read \(no path has such characters\)$",
+        ),
+        ('{"audio": "\\ud800"}\n', r"set.jsonl, line 1: '.*/\\ud800': cannot be read \(no path has such characters\)$"),
+        ('{"audio": ' + 5000 * "1" + "}\n", r"set.jsonl, line 1: no JSON that can be read \(a number too long"),
+        (100_000 * "[" + "\n", r"set.jsonl, line 1: no JSON that can be read \(.*nested too deep\)"),
     ],
 )
 def test_bad_manifests(tmp_path, content, message):
@@ -59,6 +73,48 @@ def test_missing_and_empty_places(tmp_path):
         read_audio_set(tmp_path / "gone.jsonl", 10)
     with pytest.raises(DataError, match="holds no audio files"):
         read_audio_set(tmp_path, 10)
+    with pytest.raises(DataError, match=r"^n{600}…: cannot be read \(File name too long\)$"):
+        read_audio_set(Path("n" * 601), 10)
+
+
+def test_folders_called_like_audio(tmp_path, write_audio, speechlike):
+    write_audio("x.wav/b.wav", speechlike(0.1))
+    write_audio("a.wav", speechlike(0.1))
+    assert read_audio_set(tmp_path).files == (tmp_path / "a.wav", tmp_path / "x.wav/b.wav")
+
+
+def test_folders_that_may_not_be_read(tmp_path, write_audio, speechlike):
+    """A folder that may not be listed, and one that may not be searched. In a child, since root may do both."""
+    write_audio("a.wav", speechlike(0.1))
+    write_audio("closed/b.wav", speechlike(0.1))
+    (tmp_path / "set.jsonl").write_text('{"audio": "a.wav", "text": "a"}\n{"audio": "closed/b.wav"}\n')
+    tmp_path.chmod(0o755)
+
+    def said(place: str) -> str:
+        code = f"""if True:
+            import os
+            from pathlib import Path
+            from qasr.data import DataError, load_data, read_audio_set
+            if os.getuid() == 0:
+                os.setuid(65534)
+            for read in (read_audio_set, lambda place: load_data(place, Path())):
+                try:
+                    read(Path({place!r}))
+                except DataError as error:
+                    print(error)
+        """
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+        return done.stdout
+
+    closed = tmp_path / "closed"
+    closed.chmod(0o444)
+    denied = "cannot be read (Permission denied)\n"
+    assert said("set.jsonl") == f"set.jsonl, line 2: closed/b.wav: {denied}" * 2
+    assert said("closed/b.wav") == f"closed/b.wav: {denied}" * 2
+    assert said("closed") == f"closed/b.wav: {denied}closed/dataset_info.json: {denied}"
+    closed.chmod(0o311)
+    assert said(".") == f"./closed: {denied}" * 2
+    closed.chmod(0o755)
 
 
 def test_binary_manifest(tmp_path):

@@ -140,6 +140,20 @@ def test_what_datasets_cannot_open(scratch, tmp_path):
         load_data(tmp_path / "bad", scratch)
 
 
+def test_audio_that_is_none(scratch, tmp_path):
+    """A column called audio that holds something else, and names that no file can have."""
+    (tmp_path / "bad").mkdir()
+    rows = {"audio": [[0.1, 0.2], [0.3]], "text": ["a", "b"]}
+    datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "bad" / "data.parquet")
+    with pytest.raises(DataError, match=r"bad: datasets cannot read 'audio' as audio \(Couldn't cast array"):
+        load_data(tmp_path / "bad", scratch)
+    features = datasets.Features({"audio": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}})
+    long = datasets.Dataset.from_dict({"audio": [{"bytes": b"", "path": f"a.{'b' * 300}"}]}, features=features)
+    long.save_to_disk(tmp_path / "long")
+    with pytest.raises(DataError, match=r"long, row 0: its audio cannot be put into .*scratch \(File name too long\)"):
+        load_data(tmp_path / "long", scratch)
+
+
 def test_without_datasets(scratch, monkeypatch):
     monkeypatch.setattr(labelled, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"which opens obadx/qdat_bench, .*: pip install 'qasr\[datasets\]'"):

@@ -69,16 +69,24 @@ def test_the_hash_is_of_audio_and_labels_alone(folder, tmp_path, make_tones):
     ("rows", "message"),
     [
         (["{"], r"data.jsonl, line 1: not JSON"),
-        (["[1]"], r"line 1: not an object with an 'audio' key"),
-        ([{"text": "abc"}], "line 1: no 'audio' with the path of a recording"),
+        (["[1]"], r"line 1: no 'audio' column with a path \(it has no columns\)"),
+        ([{"text": "abc"}], r"line 1: no 'audio' column with a path \(it has text\)"),
         ([{"audio": "0.wav", "text": "abc"}, {"audio": "9.wav", "text": "a"}], r"line 2: .*9.wav: no such file"),
         ([{"audio": "data.jsonl", "text": "abc"}], "line 1: .*data.jsonl"),
         ([{"audio": "0.wav"}], r"line 1: no label \('phonemes', 'text', or 'levels'\)"),
         ([{"audio": "0.wav", "levels": "x"}], "line 1: 'levels' is no object"),
         ([{"audio": "0.wav", "levels": {"ghonna": 3}}], "line 1: the label 'ghonna' is no text"),
         ([{"audio": "0.wav", "text": "a"}] * 2, "0.wav: given more than once"),
-        ([""], "data.jsonl: holds no recordings"),
-        ([{"audio": "0.wav", "text": "a"}, "", {"audio": 3}], "line 3: no 'audio' with the path of a recording"),
+        ([""], "data.jsonl: is empty; it needs one JSON object a line with an 'audio' column"),
+        ([{"audio": "0.wav", "text": "a"}, "", {"audio": 3}], "line 3: no 'audio' column with a path"),
+        (
+            [{"audio": "0.wav", "text": "a"}, {"audio": "a\0b", "text": "a"}],
+            r"data.jsonl, line 2: '.*/a\\x00b': cannot be read \(no path has such characters\)$",
+        ),
+        (
+            [{"audio": "a" * 5000, "text": "a"}],
+            r"data.jsonl, line 1: /.{599}…: cannot be read \(File name too long\)$",
+        ),
     ],
 )
 def test_bad_json_lines(folder, tmp_path, rows, message):
@@ -97,6 +105,27 @@ def test_a_folder_with_texts(folder, tmp_path):
     (folder / "1.txt").unlink()
     with pytest.raises(DataError, match=r"1.wav: no 1.txt beside it"):
         load_data(folder, tmp_path)
+
+
+def test_a_folder_called_like_audio(folder, tmp_path):
+    (folder / "x.wav").mkdir()
+    (folder / "0.wav").rename(folder / "x.wav" / "0.wav")
+    for name in ("1", "2", "x.wav/0"):
+        (folder / f"{name}.txt").write_text("a")
+    assert [recording.name for recording in load_data(folder, tmp_path).recordings] == ["1.wav", "2.wav", "x.wav/0.wav"]
+
+
+def test_a_label_whose_name_is_too_long(folder, tmp_path):
+    for name in ("1.wav", "2.wav"):
+        (folder / name).unlink()
+    (folder / "0.wav").rename(folder / f"{'n' * 252}.au")
+    with pytest.raises(DataError, match=r"/n{252}\.txt: cannot be read \(File name too long\)$"):
+        load_data(folder, tmp_path)
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    with pytest.raises(DataError, match=r"^n{290}\.jsonl: cannot be read \(File name too long\)$"):
+        load_data("n" * 290 + ".jsonl", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["nowhere.jsonl", "some/nowhere.jsonl", "nowhere", "./a/b", "a/b/c", "some/list.txt"])

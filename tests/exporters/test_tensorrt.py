@@ -12,11 +12,13 @@ import pytest
 from qasr import load, reference
 from qasr.artifacts import read
 from qasr.exporters import ExportError, find, tensorrt_engine
+from qasr.exporters.asked import Mixing
 from qasr.exporters.build import BuildOptions, Shapes
 from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
 from qasr.exporters.tensorrt_plan import read_back
 from qasr.gpu import cuda, tensorrt
+from qasr.quantizers import Options, QuantizationError
 
 SHAPES = Shapes(1, 500, 1500, 8, 160)
 LAYERS = 32
@@ -82,6 +84,26 @@ def test_one_engine_for_several_gpus(compiled):
     assert made.execution["compute_capabilities"] == "8.6 8.9 12.0"
     assert made.kernels["product int8 x int8"] == LAYERS
     assert int(made.execution["scratch_bytes"]) < 1 << 30
+
+
+@needs_rtx
+def test_a_budget_holds_for_the_engine(exported, tmp_path):
+    """Its program counts, which is larger than the weights of so small a model."""
+    kept = Options(journal=exported("tensorrt-mixed").folder.parent / "kept")
+    build = BuildOptions(flavour="rtx", compute_capabilities=("8.9",))
+    common = {"calibration_clips": 16, "build": build, "quantization": kept}
+    options = ExportOptions(mixing=Mixing(budget_bytes=13_000_000), **common)
+    manifest = export("reference", "tensorrt-mixed", tmp_path / "out", options).manifest
+    size = sum(entry.bytes for entry in manifest.files.values())
+    assert size <= manifest.options["predicted"]["bytes"] <= 13_000_000
+    assert set(manifest.options["formats"].values()) == {"fp16", "int8"}
+    with pytest.raises(QuantizationError, match=r"nothing fits into 4.50 MB: the smallest .* has 11\.\d\d MB"):
+        export(
+            "reference",
+            "tensorrt-mixed",
+            tmp_path / "less",
+            ExportOptions(mixing=Mixing(budget_bytes=4_500_000), **common),
+        )
 
 
 @needs_rtx

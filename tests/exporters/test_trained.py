@@ -17,7 +17,7 @@ from qasr.exporters.build import BuildOptions
 from qasr.exporters.explain import explain, explain_mixture
 from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
-from qasr.quantizers import stored
+from qasr.quantizers import Options, stored
 from qasr.training import TrainingOptions
 from qasr.training.run import train
 
@@ -181,3 +181,26 @@ def test_refuses_techniques_and_reports(tuned, tmp_path):
         explain(str(tuned("int8")), "onnx-int8", SMALL)
     with pytest.raises(ExportError, match="no float model to compare its layers with"):
         explain_mixture(str(tuned("int8")), "onnx-mixed", SMALL)
+
+
+@pytest.mark.parametrize(
+    ("asked", "option"),
+    [
+        ({"exclude": (*Options().exclude, "*.attention.*")}, "--exclude"),
+        ({"group_size": 64}, "--group-size"),
+        ({"symmetric": True}, "--symmetric/--asymmetric"),
+        ({"observer": "mse"}, "--observer"),
+        ({"percentile": 99.0}, "--percentile"),
+        ({"strength": 0.0}, "--strength"),
+        ({"damping": 0.1}, "--damping"),
+        ({"activation_order": False}, "--no-activation-order"),
+        ({"bits_budget": 3.0}, "--bits-budget"),
+        ({"observer": "percentile", "percentile": 99.0}, "--observer, --percentile"),
+    ],
+)
+def test_refuses_options_that_the_training_has_decided(tuned, tmp_path, asked, option):
+    """Of a target that excludes layers itself, which the user has not asked for."""
+    message = f"^int4-symmetric: was trained while quantized, and is exported so; leave {option} out$"
+    with pytest.raises(ExportError, match=message):
+        export(str(tuned("int4-symmetric")), "hf-gptq", tmp_path / "out", replace(SMALL, quantization=Options(**asked)))
+    assert list(tmp_path.iterdir()) == []

@@ -133,7 +133,7 @@ def test_ranges_follow_and_freeze():
 def test_prepared_model_finishes(make_model, logits_of):
     model = make_model()
     frames = Frames()
-    names = fake.prepare(model, Options(symmetric_inputs=True), frames, learn_scales=False)
+    names = fake.prepare(model, Options(symmetric_inputs=True), frames, learn_scales=False, biasless=[])
     assert len(names) == 32
     with torch.no_grad(), fake.watching(model):
         logits_of(model)

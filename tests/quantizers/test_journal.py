@@ -8,7 +8,7 @@ import importlib
 import pytest
 import torch
 
-from qasr.quantizers import Options, WeightScheme, quantize
+from qasr.quantizers import Options, QuantizationError, WeightScheme, quantize
 
 SEGMENTS = [f"layers.{place}" for place in range(4)]
 
@@ -79,7 +79,25 @@ def test_serves_nothing_else(run, made, calibration):
         {"exclude": ("projection", "heads", "*.qkv")},
         {"bits_by_layer": {"layers.0.ffn1.output": 2}},
         {"calibration": dataclasses.replace(calibration, sha256="1" * 64)},
+        {"calibration": dataclasses.replace(calibration, prepared="of 60 mel bands")},
     ):
         made.clear()
         run(**changes)
         assert len(made) == (28 if "exclude" in changes else 32), changes
+
+
+def test_serves_no_model_with_other_norms(run, made, make_model, calibration, tmp_path):
+    """Weights are the same, and what they are multiplied by is not."""
+    run()
+    made.clear()
+    model = make_model()
+    model.layers[0].ffn1_norm.bias.data += 0.01
+    quantize("gptq", model, Options(scheme=WeightScheme(4, False, 64), journal=tmp_path / "journal"), calibration)
+    assert len(made) == 32
+
+
+def test_a_place_where_nothing_can_be_kept(run, made, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(QuantizationError, match=r"file/journal: cannot be written \(.*\); choose another --journal"):
+        run(journal=tmp_path / "file" / "journal")
+    assert made == []

@@ -9,7 +9,7 @@ import pytest
 
 from qasr import reference
 from qasr.artifacts import LevelVocabulary
-from qasr.audio import FeatureSettings
+from qasr.audio import AudioError, FeatureSettings
 from qasr.data import DataError
 from qasr.models import open_checkpoint
 from qasr.training import TrainingError
@@ -104,3 +104,28 @@ def test_refuses_labels_of_other_levels(write, tmp_path, checkpoint):
         TrainingError, match=r"labelled in words, and in no level of the checkpoint \(phonemes, ghonna\)"
     ):
         labelled(write({"words": "a"}), levels, tmp_path)
+
+
+def test_refuses_recordings_that_are_too_short(write, write_audio, speechlike, tmp_path):
+    path = write({"text": "a"}, {"text": "b"}, {"text": "a"})
+    first = write_audio("0.wav", speechlike(0.012))
+    message = rf"^rows.jsonl: {first} lasts 12 ms, and the model needs 35 ms at least"
+    with pytest.raises(TrainingError, match=rf"{message}; leave it out$"):
+        labelled(path, LETTERS, tmp_path)
+    write_audio("2.wav", speechlike(0.0349))
+    with pytest.raises(TrainingError, match=rf"{message} \(1 more are too short\); leave them out$"):
+        unlabelled(path)
+    for name in ("0.wav", "2.wav"):
+        write_audio(name, speechlike(0.035))
+    assert len(unlabelled(path).utterances) == len(labelled(path, LETTERS, tmp_path).utterances) == 3
+
+
+def test_audio_that_was_replaced_is_named(write, write_audio, speechlike, tmp_path):
+    """After loading, in the middle of a training."""
+    data = unlabelled(write({"text": "a"}))
+    path = write_audio("0.wav", speechlike(0.012))
+    with pytest.raises(AudioError, match=rf"^{path}: lasts 12 ms, and the model needs 35 ms at least$"):
+        data.batch([0], FeatureSettings())
+    path.write_bytes(b"no audio")
+    with pytest.raises(AudioError, match=rf"^{path}: is not audio that can be read"):
+        data.batch([0], FeatureSettings())

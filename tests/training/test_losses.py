@@ -34,6 +34,13 @@ def test_ctc_is_the_checkpoints_own(make_data, tmp_path):
     assert float(found) == pytest.approx(float(expected), rel=1e-3)
 
 
+def test_a_clip_in_which_nothing_is_said():
+    """CTC of no label is the probability of blanks alone."""
+    logits = {"a": torch.zeros(2, 3, 2)}
+    batch = Batch(torch.zeros(2, 3, 4), torch.tensor([3, 3]), ({"a": ()}, {"a": ()}))
+    assert float(losses.ctc(logits, batch, 0, {"a": 1.0})) == pytest.approx(3 * math.log(2.0))
+
+
 def test_distillation_by_hand():
     logits, teacher = {"a": torch.zeros(1, 2, 2)}, {"a": torch.tensor([[[math.log(3.0), 0.0], [9.0, 0.0]]])}
     valid = torch.tensor([[True, False]])

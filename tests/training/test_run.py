@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from qasr import reference
 from qasr.models import open_checkpoint
 from qasr.quantizers import GroupedLinear, QuantizationError, StaticLinear, TooFewFramesError, stored
 from qasr.training import DivergedError, TrainingError, TrainingOptions
@@ -60,6 +63,9 @@ def test_full(make_data, tmp_path):
         assert all(isinstance(layer, StaticLinear) for layer in found.layers.values())
         assert {int(layer.input_zero_point) for layer in found.layers.values()} == {128}
         assert tuned.source(outcome.model).trained_from == record["parent"]["sha256"]
+        # The checkpoint of these has no place for a bias.
+        assert not found.layers["layers.0.convolution.pointwise1"].bias.any()
+        assert found.layers["layers.0.attention.qkv"].bias.any()
         # Stock weights are the rounded ones: what other programs load has been trained too.
         model = tuned.deployable()
         layer = found.layers["layers.1.attention.qkv"]
@@ -108,9 +114,18 @@ def test_goes_on_after_an_interruption(make_data, tmp_path, monkeypatch):
         train("reference", make_data(), tmp_path / "parts", options, Killed())
     assert not (tmp_path / "parts").exists()
     with pytest.raises(
-        TrainingError, match="is the state of a training with other options or data; leave --resume out"
+        TrainingError, match="is the state of a training of another checkpoint, or with other options or data; leave"
     ):
         train("reference", make_data(), tmp_path / "parts", replace(options, seed=1), Heard(), resume=True)
+    another = shutil.copytree(reference.CHECKPOINT, tmp_path / "another")
+    weights = load_file(another / "model.safetensors")
+    save_file(weights | {name: 2 * weights[name] for name in list(weights)[:1]}, another / "model.safetensors")
+    with pytest.raises(TrainingError, match="is the state of a training of another checkpoint"):
+        train(str(another), make_data(), tmp_path / "parts", options, Heard(), resume=True)
+    (tmp_path / "cut.training").mkdir()
+    (tmp_path / "cut.training" / "state.pt").write_bytes(b"no archive")
+    with pytest.raises(TrainingError, match=r"cut.training/state.pt: not a sound state \(.*\); leave --resume out"):
+        train("reference", make_data(), tmp_path / "cut", options, Heard(), resume=True)
     rest = Heard()
     train("reference", make_data(), tmp_path / "parts", options, rest, resume=True)
     assert rest.done > 0
@@ -132,11 +147,15 @@ def test_a_loss_that_is_no_number(make_data, tmp_path, monkeypatch):
     options = replace(QUICK, evaluations=100)
     with pytest.raises(
         DivergedError,
-        match=r"the loss became nan at step 3; the state of step 2 is kept in .*tuned.training; train again",
+        match=r"the loss became nan at step 3; the state of step 2 is kept in .*: go on from it with --resume and a ",
     ):
         train("reference", make_data(), tmp_path / "tuned", options, Heard())
     assert (tmp_path / "tuned.training" / "best.pt").is_file()
     assert not (tmp_path / "tuned").exists()
+    monkeypatch.setattr(trainers.losses, "ctc", original)
+    rest = Heard()
+    train("reference", make_data(), tmp_path / "tuned", replace(options, learning_rate=1e-5), rest, resume=True)
+    assert (rest.done, len(rest.losses)) == (2, rest.steps - 2)
 
 
 def test_early_stopping(make_data, tmp_path):
@@ -161,6 +180,12 @@ def test_refusals(make_data, tmp_path):
         train("reference", make_data(), tmp_path / "t", QUICK, Heard())
     with pytest.raises(TrainingError, match="is no trained checkpoint, so --force does not replace it"):
         train("reference", make_data(), tmp_path / "t", QUICK, Heard(), force=True)
+    (tmp_path / "u.training").write_text("")
+    with pytest.raises(TrainingError, match=r"u\.training: is a file, and the state of the training is to stand there"):
+        train("reference", make_data(), tmp_path / "u", QUICK, Heard())
+    with pytest.raises(TrainingError, match=r"t.txt/tuned: cannot write there \(.*\); choose another place"):
+        (tmp_path / "t.txt").write_text("")
+        train("reference", make_data(), tmp_path / "t.txt" / "tuned", QUICK, Heard())
 
 
 def test_a_model_that_writes_words(tmp_path, write_audio, speechlike):

@@ -9,10 +9,10 @@ import torch
 
 from qasr.quantizers import Options, WeightScheme
 from qasr.quantizers.mixed.formats import make
-from qasr.quantizers.mixed.ledger import Ledger, weights_hash
-from qasr.quantizers.mixed.table import Passed, measure, swapped, transcripts, windows
+from qasr.quantizers.mixed.ledger import Ledger
+from qasr.quantizers.mixed.table import Passed, measure, swapped, windows
 from qasr.quantizers.mixed.units import units
-from qasr.quantizers.technique import quantizable
+from qasr.quantizers.technique import model_hash, quantizable
 
 EXCLUDE = ("projection", "heads")
 
@@ -71,9 +71,9 @@ def test_measurements_are_kept(make_model, calibration, twin, tmp_path):
 
 def test_hash_of_weights(make_model):
     model, other = make_model(), make_model()
-    assert weights_hash(model) == weights_hash(other)
+    assert model_hash(model) == model_hash(other)
     other.layers[1].ffn1_norm.weight.data[0] += 1
-    assert weights_hash(model) != weights_hash(other)
+    assert model_hash(model) != model_hash(other)
 
 
 def test_windows(make_model, calibration):
@@ -95,8 +95,3 @@ def test_units(make_model):
     assert found[0].name == "layers.10.ffn1"
     assert found[0].layers == ("layers.10.ffn1.intermediate", "layers.10.ffn1.output")
     assert sorted(layer for unit in found for layer in unit.layers) == sorted(deep)
-
-
-def test_transcripts():
-    logits = torch.nn.functional.one_hot(torch.tensor([[1, 1, 0, 1, 2, 2, 0], [0, 2, 2, 2, 1, 1, 1]]), 3).float()
-    assert transcripts(logits, torch.tensor([7, 4]), 0) == [[1, 1, 2], [2]]
