@@ -47,7 +47,7 @@ $(SPEECH): $(VENV)/ready
 
 QTRAIN = $(BIN)/qtrain reference --force --bf16 --data $(SPEECH) -o $@
 $(DEMO)/tuned-int8: $(SPEECH)
-	$(QTRAIN) --scheme int8 --learning-rate 1e-4
+	$(QTRAIN) --scheme int8 --distill --learning-rate 4e-5
 $(DEMO)/tuned-int8-partial: $(SPEECH)
 	$(QTRAIN) --scheme int8 --partial --learning-rate 1e-4
 $(DEMO)/tuned-int4: $(SPEECH)
