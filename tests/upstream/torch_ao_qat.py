@@ -114,7 +114,7 @@ def main() -> None:
     def figures(run) -> str:
         batches = test.batches(options.batch_seconds, settings)
         expected = lambda batch: [{level: list(ids) for level, ids in one.items()} for one in batch.ids]  # noqa: E731
-        found = evaluate(run, batches, loss, expected, 0)
+        found = evaluate(run, batches, loss, expected, blank=0, step=0)
         return f"PER {found.first:.3%}, mean of levels {found.mean:.3%}"
 
     print("fp32:", figures(ours._run_teacher))
