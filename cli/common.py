@@ -31,6 +31,16 @@ def together(options: Iterable[Callable[..., Any]]) -> Callable[[Callable[..., A
     return decorate
 
 
+def group_size_option(said: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--group-size`` with the help ``said``: one of the sizes that engines know, as a number."""
+    return click.option(
+        "--group-size",
+        type=click.Choice(["16", "32", "64", "128", "256"]),
+        callback=lambda _context, _option, value: None if value is None else int(value),
+        help=said,
+    )
+
+
 def refuse_idle(given: Mapping[str, Any], applies: Mapping[str, tuple[bool, str]]) -> None:
     """Raise click.UsageError for an option that was given and would do nothing; ``applies``: whether it does, where."""
     for name, (does, where) in applies.items():

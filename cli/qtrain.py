@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ..errors import MissingExtraError
 from ..version import __version__, installed
-from .common import main, refuse_idle, together, verbosity
+from .common import group_size_option, main, refuse_idle, together, verbosity
 
 if TYPE_CHECKING:
     from ..training.evaluation import Evaluation
@@ -41,11 +41,7 @@ _SCHEME_OPTIONS = (
     click.option("--scheme", type=click.Choice(_SCHEMES), default="int8", show_default=True),
     click.option("--partial", is_flag=True, help="Quantize attention and feed-forward alone."),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Layers left in float."),
-    click.option(
-        "--group-size",
-        type=click.Choice(["16", "32", "64", "128", "256"]),
-        help="Inputs that share a scale, for int4 and int2.  [default: 64]",
-    ),
+    group_size_option("Inputs that share a scale, for int4 and int2.  [default: 64]"),
     click.option("--symmetric", is_flag=True, help="Groups without zero points, for int4 and int2, as hf-gptq needs."),
     click.option("--asymmetric-inputs", is_flag=True, help="Input ranges with zero points; TensorRT knows none."),
     click.option("--round-outputs", is_flag=True, help="Round outputs too, as torchscript-qnnpack does."),
@@ -125,8 +121,6 @@ def command(
 
     defaults = TrainingOptions()
     chosen = {name: value for name, value in given.items() if value is not None}
-    if "group_size" in chosen:
-        chosen["group_size"] = int(chosen["group_size"])
     options = dataclasses.replace(defaults, **chosen | {"ctc": given["ctc"] or not given["distill"]})
     with _Display(console) as display:
         outcome = train(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..exporters import Target
-from .common import refuse_idle, together
+from .common import group_size_option, refuse_idle, together
 
 if TYPE_CHECKING:
     from ..quantizers import Options
@@ -22,11 +22,7 @@ _OPTIONS = (
         help="How much smoothquant moves from activations into weights.  [default: searched for each layer]",
     ),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Layers left in float, beside the first and last."),
-    click.option(
-        "--group-size",
-        type=click.Choice(["16", "32", "64", "128", "256"]),
-        help="Inputs that share a scale, for weights of 4 and 2 bits.  [default: 64]",
-    ),
+    group_size_option("Inputs that share a scale, for weights of 4 and 2 bits.  [default: 64]"),
     click.option(
         "--symmetric/--asymmetric",
         default=None,
@@ -79,7 +75,7 @@ def options(given: dict[str, Any]) -> Options:
         percentile=given["percentile"],
         strength=given["strength"],
         exclude=(*defaults.exclude, *given["exclude"]),
-        group_size=None if given["group_size"] is None else int(given["group_size"]),
+        group_size=given["group_size"],
         symmetric=given["symmetric"],
         bits_budget=given["bits_budget"],
         damping=defaults.damping if given["damping"] is None else given["damping"],

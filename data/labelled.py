@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import reference
+from ..artifacts import sha256_of_file
 from ..audio import AudioError, duration
 from ..errors import MissingExtraError
 from .errors import DataError
@@ -74,7 +75,7 @@ def labelled_set(name: str, recordings: Sequence[Recording]) -> LabelledSet:
     ordered = sorted(recordings, key=lambda recording: recording.name)
     digest = hashlib.sha256()
     for recording in ordered:
-        digest.update(hashlib.sha256(recording.audio.read_bytes()).digest())
+        digest.update(bytes.fromhex(sha256_of_file(recording.audio)))
         digest.update(json.dumps([recording.labels, recording.text], sort_keys=True).encode())
     return LabelledSet(name, digest.hexdigest(), tuple(ordered))
 

@@ -97,8 +97,6 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 toolchain=_toolchain(goal),
             )
         )
-        if shapes is None or options.build.onnx_only:
-            mixing.check_size(artifact, options.mixing.budget_bytes)
         del deployable  # the fresh processes need the memory
         with progress.step("Verifying in a fresh process"):
             made, kernels = verify.run_artifact(staging.folder, artifact.manifest, probe)
@@ -113,10 +111,10 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 compiled = goal.compile(options.build, shapes, staging.folder)
             precision = _achieved(goal, exporter, precision, compiled.kernels)
             artifact = _engine(goal, compiled, staging, artifact.manifest)
-            mixing.check_size(artifact, options.mixing.budget_bytes)
             if compiled.runs_here:
                 with progress.step("Verifying on the GPU"):
                     made, _ = verify.run_artifact(staging.folder, artifact.manifest, probe)
+        mixing.check_size(artifact, options.mixing.budget_bytes)
         if rounds_inputs:
             noises.append(verify.error(expected, original))
         allowed = verify.tolerance(goal.tolerance, *noises)

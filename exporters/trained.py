@@ -15,8 +15,6 @@ from .target import Target
 
 _MIDDLE = 128
 _DEFAULTS = Options()
-
-
 # The training has decided these; the target's part of ``Options`` is not the user's.
 _DECIDED = {
     "exclude": "--exclude",
