@@ -43,7 +43,7 @@ $(TUNED:%=$(DEMO)/%): $(DEMO)/tuned-int8 $(DEMO)/tuned-int8-partial $(DEMO)/tune
 # 3,000 utterances of training verses; needs espeak-ng.
 SPEECH := $(DEMO)/speech/manifest.jsonl
 $(SPEECH): $(VENV)/ready
-	$(BIN)/python -m qasr.reference.make speech --output $(@D)
+	$(BIN)/python -m tools.reference speech --output $(@D)
 
 QTRAIN = $(BIN)/qtrain reference --force --bf16 --data $(SPEECH) -o $@
 $(DEMO)/tuned-int8: $(SPEECH)
@@ -88,7 +88,7 @@ unit: $(VENV)/ready
 # Makes the bundled model and data again from nothing; needs espeak-ng and an hour or two.
 reference: $(VENV)/ready
 	$(BIN)/pip install -q -c constraints.txt -e '.[reference]'
-	$(BIN)/python -m qasr.reference.make all --work build/reference
+	$(BIN)/python -m tools.reference all --work build/reference
 
 $(VENV)/ready: setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .clips import clip_features
 from .decode import AUDIO_SUFFIXES, duration, read, spool, stream
 from .errors import AudioError, AudioNotFoundError, FeatureSettingsError
-from .features import Fbank, batch, check_length, extract, fbank
+from .frontends.fbank import Fbank, batch, check_length, extract, fbank
 from .settings import SAMPLE_RATE, FeatureSettings
 from .windows import OVERLAP_SECONDS, WINDOW_SECONDS, Window, windows
 

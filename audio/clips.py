@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .decode import read
 from .errors import AudioError
-from .features import Floats, extract
+from .frontends.fbank import Floats, extract
 from .settings import SAMPLE_RATE, FeatureSettings
 
 

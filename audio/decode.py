@@ -15,7 +15,7 @@ import soundfile
 import soxr
 
 from .errors import AudioError, AudioNotFoundError
-from .features import Floats
+from .frontends.fbank import Floats
 from .settings import SAMPLE_RATE
 from .truncation import UNKNOWN_FRAMES, goes_on, is_cut
 

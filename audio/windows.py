@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import AudioError
-from .features import Fbank, Floats, RunningStatistics, check_length, fbank, fbank_blocks, normalize, stack
+from .frontends.fbank import (
+    Fbank,
+    Floats,
+    RunningStatistics,
+    check_length,
+    fbank,
+    fbank_blocks,
+    normalize,
+    stack,
+)
 from .settings import SAMPLE_RATE, FeatureSettings
 
 WINDOW_SECONDS = 30.0

@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from .options import Key
+from .measure.options import Key
 from .results import Query, Row, Speed
 
 

@@ -67,8 +67,8 @@ def contestants(rows: int, outputs: int, inputs: int, group: int, dtype: Any, de
     """The baseline first, all with the same x."""
     import torch
 
-    from ..gpu.layout import dequantize, pack
-    from ..gpu.nbits_matmul import nbits_matmul
+    from ..kernels.layout import dequantize, pack
+    from ..kernels.nbits_matmul import nbits_matmul
 
     made = torch.Generator().manual_seed(0)
     x = torch.randn(rows, inputs, generator=made).to(device, dtype)
@@ -125,7 +125,7 @@ def run(shapes: Sequence[tuple[int, int]], rows: Sequence[int], group: int, dtyp
 
 def _tile(name: str) -> str:
     """What the tuner chose for the last call."""
-    from ..gpu.nbits_matmul import tuned
+    from ..kernels.nbits_matmul import tuned
 
     return "" if name == BASELINE else str(tuned.best_config)
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from ..errors import MissingExtraError, QasrError
 
 if TYPE_CHECKING:
-    from ..quantizers.mixed import Found, Point
+    from ..quantizers.search import Found, Point
 
 _WIDTH, _HEIGHT = 72, 14
 

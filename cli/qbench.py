@@ -102,8 +102,8 @@ def show(stored: Path, report: Path | None, console: Console, **given: Any) -> N
 def compare(before: Path, after: Path, console: Console) -> None:
     """Say what got better or worse from report BEFORE to report AFTER, and whether it is more than noise."""
     _need_library()
-    from ..bench.compare import compare as differences
-    from ..bench.compare import render
+    from ..bench.compare.reports import compare as differences
+    from ..bench.compare.reports import render
     from ..bench.results import read_report
 
     _output().print(render(differences(read_report(before), read_report(after))))
@@ -136,7 +136,7 @@ def techniques(
     """Run one artifact of MODEL for each quantization technique, and print the list with what was measured."""
     _need_library()
     from ..bench.techniques import technique_table
-    from .artifacts_of_techniques import collect
+    from .technique_artifacts import collect
 
     artifacts, failures = collect(model, output, calibration, given["device"], build=not no_export, console=console)
     result = _run(tuple(artifacts), artifacts[0], given, console)
@@ -149,8 +149,8 @@ def techniques(
 
 def _run(artifacts: tuple[Path, ...], baseline: Path | None, given: dict[str, Any], console: Console) -> Report:
     _need_library()
-    from ..bench.options import Options
-    from ..bench.run import Benchmark
+    from ..bench.measure.options import Options
+    from ..bench.measure.run import Benchmark
     from ..runtimes import available_cores
 
     options = Options(
@@ -183,8 +183,8 @@ def _run(artifacts: tuple[Path, ...], baseline: Path | None, given: dict[str, An
 
 
 def _data(given: dict[str, Any], scratch: Path) -> LabelledSet:
-    from ..bench.verses import from_verses
     from ..data import load_data
+    from ..recitation.verses import from_verses
 
     verses, folder = given["from_verses"], given["audio_dir"]
     if (verses is None) != (folder is None):

@@ -17,7 +17,7 @@ from rich.progress import Progress
 from ..audio import AUDIO_SUFFIXES, WINDOW_SECONDS, spool
 from ..errors import QasrError
 from ..runtimes import CACHE, PRECISIONS, Model, Transcript, load, select
-from ..runtimes.formats import FORMATS, SINGLE, SUFFIXES, json_array
+from ..runtimes.ctc.formats import FORMATS, SINGLE, SUFFIXES, json_array
 from ..version import __version__
 from .common import FAILED, OK, main, verbosity
 

@@ -13,7 +13,7 @@ from ..audio import AUDIO_SUFFIXES
 from .errors import DataError
 from .json_lines import json_lines
 from .labels import AUDIO, labels_of_row, level_labels
-from .places import audio_files, is_file, is_folder
+from .paths import audio_files, is_file, is_folder
 
 
 @dataclass(frozen=True)

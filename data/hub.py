@@ -75,7 +75,7 @@ def _reason(error: Exception) -> str:
 
 def _sifat(groups: Any, place: str) -> dict[str, str]:
     """Sifat level to label, of groups with the names that quran-transcript has: ``{"ghonna": "maghnoon", ...}``."""
-    from ..reference.make.labels import Labels
+    from ..recitation.labels import Labels
 
     if not isinstance(groups, list) or not all(isinstance(group, Mapping) for group in groups):
         return {}

@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import DataError
 from .labels import AUDIO
-from .places import look_up, read_text
+from .paths import look_up, read_text
 
 
 def json_lines(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -19,7 +19,7 @@ from ..errors import MissingExtraError
 from .errors import DataError
 from .json_lines import json_lines
 from .labels import AUDIO, TEXT, labels_of_row, level_labels
-from .places import audio_files, is_file, is_folder, look_up, read_text
+from .paths import audio_files, is_file, is_folder, look_up, read_text
 
 # Owner and name; what ends like a file of labels is meant as one.
 _HUB_ID = re.compile(r"[\w-][\w.-]*/(?!.*\.(?:jsonl?|txt|csv)$)[\w.-]+")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..gpu.tensorrt import Flavour
+from ..kernels.tensorrt import Flavour
 
 
 @dataclass(frozen=True, kw_only=True)

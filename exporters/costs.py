@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..models import Checkpoint, DeployableCTC
-from ..quantizers.mixed import BITS
+from ..quantizers.search import BITS
 from .target import Target
 from .timing import linear_seconds
 

@@ -10,8 +10,8 @@ from ..audio import FeatureSettings
 from ..data import read_audio_set
 from ..models import Checkpoint, open_checkpoint
 from ..quantizers import quantize
-from ..quantizers.mixed import SENSITIVITY, Found, find_mixture
-from ..quantizers.sensitivity import Sensitivity, float_twin, sensitivity
+from ..quantizers.search import SENSITIVITY, Found, find_mixture
+from ..quantizers.search.sensitivity import Sensitivity, float_twin, sensitivity
 from . import mixing, targets
 from .asked import method as asked_method
 from .calibration import features_of

@@ -12,7 +12,7 @@ from ..audio import duration
 from ..data import DataError, read_audio_set
 from ..models import Checkpoint
 from ..quantizers import CalibrationSet
-from ..quantizers.mixed import FLOAT, Mixture, check_formats, parse_map
+from ..quantizers.search import FLOAT, Mixture, check_formats, parse_map
 from .asked import Mixing
 from .costs import EngineCosts
 from .errors import ExportError

@@ -16,7 +16,7 @@ from ..audio import SAMPLE_RATE, FeatureSettings
 from ..data import DataError, read_audio_set
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, check, quantize
-from ..quantizers.stored import Stored
+from ..quantizers.layers.stored import Stored
 from ..version import __version__, version_of
 from . import floats, mixing, targets, trained, verify
 from .asked import method as asked_method

@@ -120,7 +120,7 @@ class Target:
         absent = self.missing()
         if absent is not None:
             raise MissingExtraError(absent, self.extra)
-        module = importlib.import_module(f".{self.module}", __package__)
+        module = importlib.import_module(f".{self.module}.writer", __package__)
         return cast(Exporter, module)
 
     def cannot_compile(self, options: BuildOptions) -> str | None:

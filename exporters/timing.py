@@ -17,15 +17,15 @@ import torch
 from torch import nn
 
 from ..quantizers import GroupedLinear, StaticLinear, WeightScheme
-from ..quantizers.grid import by_range
-from ..quantizers.mixed import BITS
-from ..quantizers.mixed.ledger import Ledger
+from ..quantizers.layers.grid import by_range
 from ..quantizers.scheme import ActivationScheme, Scheme
+from ..quantizers.search import BITS
+from ..quantizers.search.ledger import Ledger
 from ..version import version_of
-from . import onnx
-from .packing import PackedLinear
+from .onnx import writer as onnx
+from .onnx.packing import PackedLinear
+from .onnx.translation import KernelLinear
 from .target import Target
-from .translation import KernelLinear
 
 FRAMES = 250
 """Rows of the product: 5 s of audio."""
@@ -111,7 +111,7 @@ def _onnx(path: Path, rows: np.ndarray[Any, Any]) -> Callable[[], Any]:
 def _openvino(path: Path, rows: np.ndarray[Any, Any], goal: Target) -> Callable[[], Any]:
     import openvino as ov
 
-    from . import openvino_rewrites
+    from .openvino import rewrites as openvino_rewrites
 
     core = ov.Core()
     model = core.read_model(path)

@@ -9,7 +9,7 @@ from torch import nn
 
 from ..models import Checkpoint, DeployableCTC
 from ..quantizers import GroupedLinear, Options, StaticLinear, round_inputs
-from ..quantizers.stored import Layer, Stored, load
+from ..quantizers.layers.stored import Layer, Stored, load
 from .errors import ExportError
 from .target import Target
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .checkpoint import RANDOM_FULL, REFERENCE, TRAINED_FILE, TRAINING_FILE, Checkpoint, open_checkpoint
-from .deployable import DeployableCTC, deployable
 from .errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
+from .wav2vec2_bert.model import DeployableCTC, deployable
 
 __all__ = [
     "RANDOM_FULL",

@@ -16,10 +16,10 @@ import torch
 from .. import reference
 from ..artifacts import LevelVocabulary, Source, sha256_of_file
 from ..errors import MissingExtraError
-from .deployable import DeployableCTC, check_supported, deployable
 from .errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
 from .hub import download, looks_like_hub_id
 from .vocabulary import SINGLE_LEVEL, read_json, read_vocabularies
+from .wav2vec2_bert.model import DeployableCTC, check_supported, deployable
 from .weights import INDEX_FILE, load_weights, weight_files
 
 REFERENCE = "reference"
@@ -137,7 +137,7 @@ def open_checkpoint(name: str, *, revision: str | None = None, offline: bool = F
     Raises CheckpointNotFoundError, UnsupportedModelError or CheckpointError.
     """
     if name == RANDOM_FULL:
-        from .random import write_full_config
+        from .wav2vec2_bert.full import write_full_config
 
         with tempfile.TemporaryDirectory(prefix="qasr-") as temporary:
             write_full_config(Path(temporary))
@@ -178,7 +178,7 @@ def _read_config(folder: Path) -> Any:
         from transformers import Wav2Vec2BertConfig
     except ImportError:
         raise MissingExtraError("transformers", "export") from None
-    from .multilevel import MultiLevelCTCConfig
+    from ..recitation.multilevel import MultiLevelCTCConfig
 
     stored = read_json(folder / "config.json")
     architectures = (stored.get("architectures") or [None]) if isinstance(stored, dict) else [None]
@@ -221,7 +221,7 @@ def _architecture(config: Any) -> str:
 
 def _model_class(config: Any) -> Any:
     if config.model_type == "multi_level_ctc":
-        from .multilevel import Wav2Vec2BertForMultilevelCTC
+        from ..recitation.multilevel import Wav2Vec2BertForMultilevelCTC
 
         return Wav2Vec2BertForMultilevelCTC
     from transformers import Wav2Vec2BertForCTC

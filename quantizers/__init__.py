@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from ..models import DeployableCTC
-from .awq import awq
-from .bnb import llm_int8, nf4
-from .budget import within_budget
 from .checks import check
-from .dynamic import dynamic
-from .gptq import TooFewFramesError, gptq
-from .grouped import GroupedLinear
-from .hqq import hqq
-from .inc import inc
-from .inputs import round_inputs
-from .linear import DynamicLinear, Fp8Linear, Quantized, StaticLinear, WeightOnlyLinear
-from .mixed import MAP, SENSITIVITY, by_map, by_sensitivity
-from .quanto import quanto
-from .rtn import mse, rtn
+from .layers.grouped import GroupedLinear
+from .layers.quantized import DynamicLinear, Fp8Linear, Quantized, StaticLinear, WeightOnlyLinear
+from .libraries.bitsandbytes import llm_int8, nf4
+from .libraries.neural_compressor import inc
+from .libraries.quanto import quanto
 from .scheme import ActivationScheme, Scheme, WeightScheme
-from .smoothquant import smoothquant
-from .static import OBSERVERS, static
+from .search import MAP, SENSITIVITY, by_map, by_sensitivity
+from .search.budget import within_budget
 from .technique import CalibrationSet, Options, QuantizationError, Technique
+from .techniques.awq import awq
+from .techniques.dynamic import dynamic
+from .techniques.gptq import TooFewFramesError, gptq
+from .techniques.hqq import hqq
+from .techniques.inputs import round_inputs
+from .techniques.rtn import mse, rtn
+from .techniques.smoothquant import smoothquant
+from .techniques.static import OBSERVERS, static
 
 TECHNIQUES: dict[str, Technique] = {
     "dynamic": dynamic,

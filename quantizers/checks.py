@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..models import DeployableCTC
-from .bnb import check_nf4
-from .gptq import check_frames
-from .hqq import check_zero_points
+from .libraries.bitsandbytes import check_nf4
 from .technique import CalibrationSet, Options, check_groups, quantizable
+from .techniques.gptq import check_frames
+from .techniques.hqq import check_zero_points
 
 
 def check(method: str, model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> None:

@@ -18,7 +18,7 @@ from ..models import DeployableCTC
 from .scheme import INT8, WeightScheme
 
 if TYPE_CHECKING:
-    from .mixed.mixture import Mixture
+    from .search.mixture import Mixture
 
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """Wraps an iterable in a progress display: (items, description, total)."""

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from .engine import CACHE, ENGINES, PRECISIONS, Engine, EngineOptions, available_cores, check, load_engine, obstacle
+from .ctc.transcript import Group, LevelResult, Segment, Token, Transcript, select
+from .engine import (
+    CACHE,
+    ENGINES,
+    PRECISIONS,
+    Engine,
+    EngineOptions,
+    available_cores,
+    check,
+    load_engine,
+    obstacle,
+)
 from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, UnknownLevelError
 from .model import Model, front_end, load
 from .stopwatch import Stopwatch
-from .transcript import Group, LevelResult, Segment, Token, Transcript, select
 
 __all__ = [
     "CACHE",

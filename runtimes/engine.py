@@ -90,12 +90,12 @@ class EngineEntry:
 
 
 ENGINES: dict[str, EngineEntry] = {
-    "onnx": EngineEntry("onnx", "onnxruntime", "onnx"),
-    "openvino": EngineEntry("openvino", "openvino", "openvino"),
+    "onnx": EngineEntry("onnx.engine", "onnxruntime", "onnx"),
+    "openvino": EngineEntry("openvino.engine", "openvino", "openvino"),
     "torchscript": EngineEntry("torchscript", "torch", "torch"),
-    "hf": EngineEntry("hf", "transformers", "lowbit"),
+    "hf": EngineEntry("hf.engine", "transformers", "lowbit"),
     "torch": EngineEntry("torch_program", "torch", "torch"),
-    "tensorrt": EngineEntry("tensorrt", "cuda", "tensorrt"),
+    "tensorrt": EngineEntry("tensorrt.engine", "cuda", "tensorrt"),
 }
 
 

@@ -31,11 +31,11 @@ from ..audio import (
     windows,
 )
 from ..errors import MissingExtraError, QasrError
-from .decoding import Frames, reduce_logits
+from .ctc.decoding import Frames, reduce_logits
+from .ctc.stitching import Stitcher
+from .ctc.transcript import Transcript, transcribe_frames
 from .engine import CACHE, Engine, EngineOptions, Floats, check, load_engine
-from .stitching import Stitcher
 from .stopwatch import Stopwatch
-from .transcript import Transcript, transcribe_frames
 
 Source = Path | str | Floats
 """An audio file, or mono float32 samples at 16 kHz."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..audio import FeatureSettings
-from ..audio.features import FFT_SIZE, INT16_SCALE, MEL_FLOOR, PRE_EMPHASIS, mel_filters, povey_window
+from ..audio.frontends.fbank import FFT_SIZE, INT16_SCALE, MEL_FLOOR, PRE_EMPHASIS, mel_filters, povey_window
 from ..audio.settings import FRAME_SAMPLES, HOP_SAMPLES
 from .engine import Floats
 from .errors import DeviceError

@@ -8,9 +8,9 @@ import pytest
 from rapidfuzz.distance import Levenshtein
 
 from qasr import exporters, load, reference
-from qasr.bench.accuracy import measure_accuracy
+from qasr.bench.accuracy.score import measure_accuracy
 from qasr.data import labelled_set, load_data
-from qasr.reference.make.voices import SEEN, UNSEEN
+from tools.reference.voices import SEEN, UNSEEN
 
 # Of those with weights of few bits, and those for GPUs, the default method; others are compared by their logits, in
 # tests/quantizers, and so are these targets, in tests/exporters and tests/runtimes.

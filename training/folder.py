@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from ..artifacts import put_in_place
 from ..models import TRAINED_FILE, TRAINING_FILE, Checkpoint
-from ..models.stock import WITHOUT_SPEC_AUGMENT, others, pieces
-from ..models.stock import tensors as tensors_of
 from ..models.vocabulary import write_json
+from ..models.wav2vec2_bert.stock import WITHOUT_SPEC_AUGMENT, others, pieces
+from ..models.wav2vec2_bert.stock import tensors as tensors_of
 from ..quantizers import GroupedLinear, StaticLinear
-from ..quantizers.stored import save
+from ..quantizers.layers.stored import save
 from .errors import TrainingError
 from .trainer import Outcome
 

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from ..audio import FeatureSettings
 from ..models import Checkpoint, DeployableCTC
-from ..models.multilevel import loss_weights
-from ..quantizers import TECHNIQUES, CalibrationSet, Options, TooFewFramesError, fake
+from ..quantizers import TECHNIQUES, CalibrationSet, Options, TooFewFramesError
+from ..quantizers.layers import fake
+from ..recitation.multilevel import loss_weights
 from . import losses
 from .data import Batch, TrainingSet
 from .errors import DivergedError, TrainingError

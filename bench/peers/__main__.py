@@ -17,7 +17,7 @@ from rich.console import Console
 from ... import reference
 from ...audio import SAMPLE_RATE, read
 from ...errors import QasrError
-from .contestants import BASELINE, PEERS, Contestant, artifact_contestants
+from .candidates import BASELINE, PEERS, Contestant, artifact_contestants
 from .environment import environment
 from .errors import PeersError
 from .make import make_artifacts, make_peers

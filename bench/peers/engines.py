@@ -120,7 +120,7 @@ def load_stock(folder: Path) -> Any:
     """The stock transformers module, as its users load it."""
     import torch
 
-    from ...models.multilevel import Wav2Vec2BertForMultilevelCTC
+    from ...recitation.multilevel import Wav2Vec2BertForMultilevelCTC
 
     return Wav2Vec2BertForMultilevelCTC.from_pretrained(folder, dtype=torch.float32).eval()
 

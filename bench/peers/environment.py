@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..environment import environment as measured_environment
+from ..measure.environment import environment as measured_environment
 
 
 def environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ...artifacts import ArtifactError, read
-from .contestants import PEERS, Contestant
+from .candidates import PEERS, Contestant
 from .errors import ContestantError
 
 TARGETS = ("onnx-int8", "openvino-int8")

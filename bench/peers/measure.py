@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from .candidates import BASELINE, Contestant
 from .child import Child
-from .contestants import BASELINE, Contestant
 from .engines import Spec
 from .errors import ContestantError, PeersError
 from .results import FLOOR, Outcome, Sample

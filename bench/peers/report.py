@@ -8,7 +8,7 @@ from rapidfuzz.distance import Levenshtein
 from rich.console import Console
 from rich.table import Table
 
-from .contestants import BASELINE
+from .candidates import BASELINE
 from .engines import LEVEL
 from .floor import ALL_LAYERS
 from .results import Entry, Results

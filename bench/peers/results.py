@@ -6,7 +6,7 @@ from statistics import median
 
 import msgspec
 
-from .contestants import BASELINE, Contestant
+from .candidates import BASELINE, Contestant
 from .floor import ALL_LAYERS, FRAMES_PER_SECOND
 
 FLOOR = "floor"

@@ -16,7 +16,7 @@ from rich.console import Console
 from qasr import reference
 from qasr.bench.peers import child, make, measure
 from qasr.bench.peers.__main__ import clip
-from qasr.bench.peers.contestants import BASELINE, Contestant
+from qasr.bench.peers.candidates import BASELINE, Contestant
 from qasr.bench.peers.engines import Spec, StockEngine
 from qasr.bench.peers.errors import ContestantError, PeersError
 from qasr.bench.peers.measure import Bench, Options

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from qasr.artifacts import read
-from qasr.cli.artifacts_of_techniques import collect
+from qasr.cli.technique_artifacts import collect
 
 
 def run(tool: str, *arguments: object, **options) -> subprocess.CompletedProcess[str]:

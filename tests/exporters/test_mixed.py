@@ -92,8 +92,8 @@ def test_too_little_audio_for_a_budget(kept):
 
 
 def test_points_that_nothing_meets(monkeypatch, kept):
-    from qasr.quantizers.mixed import techniques
-    from qasr.quantizers.mixed.whole import Measured
+    from qasr.quantizers.search import mixed as techniques
+    from qasr.quantizers.search.whole import Measured
 
     monkeypatch.setattr(techniques.Whole, "measure", lambda *_: Measured(0.5, 0.4, 0.1))
     with pytest.raises(QuantizationError, match=r"nothing loses at most 0.3 points: the most accurate .* loses 0.600"):

@@ -17,7 +17,8 @@ from qasr.exporters.build import BuildOptions
 from qasr.exporters.explain import explain, explain_mixture
 from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
-from qasr.quantizers import Options, stored
+from qasr.quantizers import Options
+from qasr.quantizers.layers import stored
 from qasr.training import TrainingOptions
 from qasr.training.run import train
 

@@ -18,7 +18,8 @@ from qasr import reference
 from qasr.audio import FeatureSettings
 from qasr.data import read_audio_set
 from qasr.exporters.calibration import calibration_set, features_of
-from qasr.models import DeployableCTC, deployable, open_checkpoint
+from qasr.models import DeployableCTC, open_checkpoint
+from qasr.models.wav2vec2_bert import model as deployable
 from qasr.quantizers import Options, WeightScheme, quantize
 
 METHODS = ("rtn", "mse", "hqq", "awq", "gptq")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
 
-from qasr.models import deployable
+from qasr.models.wav2vec2_bert import model as deployable
 from qasr.quantizers import (
     TECHNIQUES,
     CalibrationSet,

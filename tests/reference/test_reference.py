@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from qasr import reference
 from qasr.errors import QasrError
-from qasr.reference.make import verses, voices
+from tools.reference import verses, voices
 
 MEBIBYTE = 1 << 20
 LEVELS = {
@@ -110,7 +110,7 @@ def test_checkpoint_is_small_half_precision_and_complete():
 
 def test_error_rate_of_the_bundled_model():
     """On every seventh clip, which takes both voices in turn."""
-    from qasr.reference.make.evaluate import error_rates, load, read_corpus
+    from tools.reference.evaluate import error_rates, load, read_corpus
 
     rates = error_rates(load(reference.CHECKPOINT), read_corpus(reference.EVALUATION, reference.CHECKPOINT, every=7))
     assert set(rates) == {voices.SEEN, voices.UNSEEN, "all"}

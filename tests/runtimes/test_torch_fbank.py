@@ -8,7 +8,7 @@ import torch
 
 from qasr import load, reference
 from qasr.audio import FeatureSettings, extract, fbank, read
-from qasr.audio.features import normalize, stack
+from qasr.audio.frontends.fbank import normalize, stack
 from qasr.errors import MissingExtraError
 from qasr.runtimes import DeviceError, Model, model
 from qasr.runtimes.torch_fbank import TorchFbank

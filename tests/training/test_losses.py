@@ -9,7 +9,7 @@ import torch
 
 from qasr.audio import FeatureSettings
 from qasr.models import open_checkpoint
-from qasr.models.multilevel import loss_weights
+from qasr.recitation.multilevel import loss_weights
 from qasr.training import losses
 from qasr.training.data import Batch, labelled
 

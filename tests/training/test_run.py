@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from qasr import reference
 from qasr.models import open_checkpoint
-from qasr.quantizers import GroupedLinear, QuantizationError, StaticLinear, TooFewFramesError, stored
+from qasr.quantizers import GroupedLinear, QuantizationError, StaticLinear, TooFewFramesError
+from qasr.quantizers.layers import stored
 from qasr.training import DivergedError, TrainingError, TrainingOptions
 from qasr.training import trainer as trainers
 from qasr.training.run import train

@@ -27,7 +27,7 @@ import transformers
 
 from qasr import audio, reference
 from qasr.models import open_checkpoint
-from qasr.runtimes.decoding import collapse, reduce_logits
+from qasr.runtimes.ctc.decoding import collapse, reduce_logits
 
 PACKAGES = ("torch==2.13.0", "transformers==4.57.6", "quran-muaalem==0.2.2", "soundfile")
 TOLERANCE = 1e-4

@@ -29,8 +29,8 @@ from torch.ao.quantization.fake_quantize import FakeQuantize
 from qasr import reference
 from qasr.audio import FeatureSettings
 from qasr.models import open_checkpoint
-from qasr.models.multilevel import loss_weights
 from qasr.quantizers.technique import quantizable, replace
+from qasr.recitation.multilevel import loss_weights
 from qasr.training import TrainingOptions, losses
 from qasr.training import trainer as trainers
 from qasr.training.data import labelled

@@ -1,0 +1,1 @@
+"""What turns samples into a model's input, one front end a module."""

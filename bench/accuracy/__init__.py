@@ -1,0 +1,1 @@
+"""Transcripts against labels and against the baseline."""

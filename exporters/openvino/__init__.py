@@ -1,0 +1,1 @@
+"""OpenVINO: its own model format, for CPUs."""

@@ -1,0 +1,124 @@
+"""``python -m qasr.exporters.tensorrt.build``: build one engine in this fresh process, as a plan on stdin says.
+
+Writes the engine and prints, as one line of JSON, what was read back from it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ...kernels.errors import GpuError
+from ...kernels.tensorrt import Log, load
+from .read_back import read_back
+
+_NO_RANDOM_ADDRESSES = 0x0040000
+_FIXED = "QASR_FIXED_ADDRESSES"
+_WEIGHTS, _SCRATCH = re.compile(r"Total Weights Memory: (\d+) bytes"), re.compile(r"Max Scratch Memory: (\d+) bytes")
+
+
+def build(plan: dict[str, Any]) -> dict[str, Any]:
+    """Build ``plan["engine"]`` from ``plan["onnx"]`` and report. Raises GpuError with TensorRT's reason."""
+    trt, log = load(plan["flavour"]), Log()
+    logger = log.make(trt)
+    builder = trt.Builder(logger)
+    # TensorRT 11 knows no other networks, and no flag for it.
+    typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    network = builder.create_network(0 if typed is None else 1 << int(typed))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(plan["onnx"]):
+        raise GpuError(f"the graph: {parser.get_error(0).desc() if parser.num_errors else log.reason()}")
+    config = builder.create_builder_config()
+    _configure(trt, builder, config, plan)
+    cache = _timing_cache(config, plan["timing_cache"])
+    engine = builder.build_serialized_network(network, config)
+    if engine is None:
+        raise GpuError(log.reason())
+    Path(plan["engine"]).write_bytes(engine)
+    if cache is not None:
+        Path(plan["timing_cache"]).write_bytes(config.get_timing_cache().serialize())
+    said = "\n".join(message for _, message in log.lines)
+    kernels = read_back(bytes(engine))
+    return {
+        "version": trt.__version__,
+        "kernels": kernels or _inspected(trt, logger, engine),
+        "weight_bytes": _number(_WEIGHTS, said),
+        "scratch_bytes": _number(_SCRATCH, said),
+    }
+
+
+def _configure(trt: Any, builder: Any, config: Any, plan: dict[str, Any]) -> None:
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if plan["flavour"] == "rtx":
+        config.num_compute_capabilities = len(plan["capabilities"])
+        for place, capability in enumerate(plan["capabilities"]):
+            known = getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}")
+            config.set_compute_capability(known, place)
+    if plan["workspace_bytes"] is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, plan["workspace_bytes"])
+    shapes = plan["shapes"]
+    profile = builder.create_optimization_profile()
+    batches = (1, 1, shapes["max_batch"])
+    frames = (shapes["min_frames"], shapes["opt_frames"], shapes["max_frames"])
+    features = [(batch, count, shapes["feature_size"]) for batch, count in zip(batches, frames, strict=True)]
+    profile.set_shape("features", *features)
+    profile.set_shape("lengths", *((batch,) for batch in batches))
+    config.add_optimization_profile(profile)
+
+
+def _timing_cache(config: Any, path: str | None) -> Any:
+    """What earlier builds on this GPU measured, so that the next one takes seconds."""
+    if path is None:
+        return None
+    known = Path(path).read_bytes() if Path(path).exists() else b""
+    cache = config.create_timing_cache(known)
+    config.set_timing_cache(cache, ignore_mismatch=False)
+    return cache
+
+
+def _inspected(trt: Any, logger: Any, engine: Any) -> dict[str, int]:
+    """Layers by kind and input types, as the engine's inspector tells them; it needs the GPU."""
+    loaded = trt.Runtime(logger).deserialize_cuda_engine(engine)
+    if loaded is None:
+        return {}
+    told = json.loads(loaded.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))
+    found: Counter[str] = Counter()
+    for layer in told.get("Layers", []):
+        if isinstance(layer, dict):
+            types = [value.get("Format/Datatype", "") for value in layer.get("Inputs", [])]
+            found[f"{layer.get('LayerType', 'layer')} {' x '.join(types[:2])}".strip()] += 1
+    return dict(sorted(found.items()))
+
+
+def _number(pattern: re.Pattern[str], text: str) -> int | None:
+    found = pattern.findall(text)
+    return int(found[-1]) if found else None
+
+
+def _fix_addresses() -> None:
+    """Start again without random addresses, where the system allows it: the engine's bytes depend on them."""
+    if sys.platform != "linux" or _FIXED in os.environ:
+        return
+    if ctypes.CDLL(None).personality(_NO_RANDOM_ADDRESSES) != -1:
+        os.environ[_FIXED] = "1"
+        os.execv(sys.executable, [sys.executable, "-m", f"{__package__}.build"])  # noqa: S606
+
+
+def main() -> None:
+    """Read the plan, build, report."""
+    _fix_addresses()
+    try:
+        report = build(json.load(sys.stdin))
+    except GpuError as error:
+        raise SystemExit(f"error: {error}") from None
+    sys.stdout.write(json.dumps(report) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""TorchScript with the 8-bit kernels of FBGEMM and QNNPACK."""

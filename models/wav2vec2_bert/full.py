@@ -1,0 +1,24 @@
+"""``random:full``: the full-size architecture (580 M parameters) without stored weights, for speed and memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from ... import reference
+
+
+def write_full_config(folder: Path) -> None:
+    """Write a checkpoint folder without weights: ``facebook/w2v-bert-2.0``'s architecture, the reference's levels."""
+    from transformers import Wav2Vec2BertConfig
+
+    small = json.loads((reference.CHECKPOINT / "config.json").read_text(encoding="utf-8"))
+    # The defaults of the configuration class are the full-size model: 24 layers of 1024.
+    full = Wav2Vec2BertConfig(pad_token_id=small["pad_token_id"]).to_dict()
+    full.update(
+        {key: small[key] for key in ("model_type", "architectures", "level_to_vocab_size", "level_to_loss_weight")}
+    )
+    (folder / "config.json").write_text(json.dumps(full, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    for name in ("vocab.json", "preprocessor_config.json"):
+        shutil.copyfile(reference.CHECKPOINT / name, folder / name)

@@ -1,0 +1,1 @@
+"""Linear layers that carry a scheme and compute exactly what it says."""

@@ -1,0 +1,249 @@
+"""Layers that are trained while they round: quantization-aware training (Jacob et al. 2018, arXiv:1712.05877).
+
+The forward pass computes what the finished layer will, on float weights that are rounded anew in each pass; the
+backward pass takes rounding for the identity (straight-through estimator: Bengio et al. 2013, arXiv:1308.3432) and
+gives nothing to what was cut off. Scales are trained too where that is asked for: learned step sizes (Esser et al.
+2020, arXiv:1902.08153), where d(rounded)/d(scale) = round(x / s) − x / s inside the range, its edge outside.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ...models import DeployableCTC
+from ..technique import Options, quantizable, replace
+from . import grid
+from . import operators as ops
+from .grouped import GroupedLinear
+from .quantized import Range, StaticLinear
+
+# Of the newest batch in a moving average of ranges: after 50 batches the first counts for less than one part in ten.
+_NEWEST = 0.05
+
+
+@dataclass
+class Frames:
+    """The frames of the batch under way that are no padding, shared by all layers: (B, T) bool, None for all."""
+
+    valid: Tensor | None = None
+
+
+def straight_through(values: Tensor) -> Tensor:
+    """``values`` rounded half to even, with the gradient of the identity."""
+    return values + (torch.round(values) - values).detach()
+
+
+def scaled_gradient(scale: Tensor, factor: float) -> Tensor:
+    """``scale`` itself, with ``factor`` times its gradient."""
+    return scale.detach() + (scale - scale.detach()) * factor
+
+
+class ActivationRange(nn.Module):
+    """The fixed range of one tensor: watched for a while, then frozen or trained.
+
+    ``scale`` () float32 and ``zero_point`` () uint8 as the finished layer takes them.
+    """
+
+    zero_point: Tensor
+    limits: Tensor
+
+    def __init__(self, frames: Frames, *, symmetric: bool) -> None:
+        super().__init__()
+        self._frames = frames
+        self._symmetric = symmetric
+        self.watching = False
+        self.scale = nn.Parameter(torch.ones(()), requires_grad=False)
+        self.register_buffer("zero_point", torch.zeros((), dtype=torch.uint8))
+        self.register_buffer("limits", torch.tensor([math.nan, math.nan]))
+
+    def watch(self, values: Tensor) -> None:
+        """Move the range towards that of ``values`` (B, T, n), less what is padding."""
+        valid = self._frames.valid
+        low, high = torch.aminmax(values.detach().float() if valid is None else values.detach().float()[valid])
+        seen = torch.stack((low, high)).to(self.limits)
+        self.limits.copy_(torch.where(self.limits.isnan(), seen, self.limits + _NEWEST * (seen - self.limits)))
+        scale, zero_point = ops.activation_range(*self._range())
+        self.scale.data.fill_(scale)
+        self.zero_point.fill_(zero_point)
+
+    def _range(self) -> Range:
+        low, high = (float(limit) for limit in self.limits)
+        return ops.symmetric_range(low, high) if self._symmetric else (low, high)
+
+    def steps(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """``values`` in whole steps from 0, float32, and the size () of a step."""
+        if self.watching:
+            self.watch(values)
+        zero_point = float(self.zero_point)
+        scale = scaled_gradient(self.scale, (values.numel() * ops.UINT8_MAX) ** -0.5).abs()
+        return straight_through((values.float() / scale).clamp(-zero_point, ops.UINT8_MAX - zero_point)), scale
+
+
+class FakeStaticLinear(nn.Module):
+    """What becomes a StaticLinear: int8 weights with a scale per output channel, uint8 inputs (and outputs).
+
+    ``weight`` (out, in) and ``bias`` (out,) are trained.
+    """
+
+    def __init__(
+        self, linear: nn.Linear, frames: Frames, *, symmetric_inputs: bool, outputs: bool, learn_scales: bool
+    ) -> None:
+        super().__init__()
+        self.weight, self.bias = _trained_parts(linear)
+        self.input = ActivationRange(frames, symmetric=symmetric_inputs)
+        self.output = ActivationRange(frames, symmetric=False) if outputs else None
+        self.weight_scale = nn.Parameter(ops.weight_scale(self.weight.detach())) if learn_scales else None
+
+    def _weight_steps(self) -> tuple[Tensor, Tensor]:
+        """Whole numbers (out, in) float32 and their scales (out,)."""
+        if self.weight_scale is None:
+            scale = ops.weight_scale(self.weight.detach())
+        else:
+            factor = (self.weight.shape[1] * ops.INT8_MAX) ** -0.5
+            scale = scaled_gradient(self.weight_scale, factor).abs()
+        return straight_through((self.weight / scale[:, None]).clamp(-ops.INT8_MAX, ops.INT8_MAX)), scale
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``input`` (B, T, in): (B, T, out) float32."""
+        rounded, input_scale = self.input.steps(input)
+        weight, weight_scale = self._weight_steps()
+        # Whole numbers up to 256 are exact in bfloat16, so that autocast spoils no rounding.
+        product = nn.functional.linear(rounded, weight).float() * (input_scale * weight_scale) + self.bias
+        if self.output is None:
+            return product
+        steps, scale = self.output.steps(product)
+        return steps * scale
+
+    def finished(self) -> StaticLinear:
+        """The layer as engines take it."""
+        weight, scale = (part.detach() for part in self._weight_steps())
+        layer = StaticLinear.of(
+            weight.to(torch.int8).cpu(),
+            scale.cpu(),
+            self.bias.detach().cpu(),
+            float(self.input.scale.abs()),
+            int(self.input.zero_point),
+        )
+        if self.output is not None:
+            layer.round_output(float(self.output.scale.abs()), int(self.output.zero_point))
+        return layer
+
+
+class FakeGroupedLinear(nn.Module):
+    """What becomes a GroupedLinear: codes of few bits with a scale and a zero point for every group of inputs.
+
+    ``weight`` (out, in) and ``bias`` (out,) are trained, and ``scale`` (out, groups) too where scales are learned. They
+    begin as what another technique has made of them, and zero points stay so. Inputs are rounded group by group, as
+    integer engines do.
+    """
+
+    zero_point: Tensor
+
+    def __init__(self, layer: GroupedLinear, *, round_inputs: bool, learn_scales: bool) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(layer.weight.clone()), nn.Parameter(layer.bias.clone())
+        self.weight_scheme = layer.scheme.weight
+        self._round_inputs = round_inputs
+        self.scale = nn.Parameter(layer.scale.clone(), requires_grad=learn_scales)
+        self.register_buffer("zero_point", layer.zero_point.clone())
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``input`` (B, T, in): (B, T, out)."""
+        if self._round_inputs:
+            rounded = ops.round_by_group(input.detach().float(), self.scale.shape[1])
+            return nn.functional.linear(input + (rounded - input).detach(), self._rounded_weight(), self.bias)
+        return nn.functional.linear(input, self._rounded_weight(), self.bias)
+
+    def _rounded_weight(self) -> Tensor:
+        top = 2**self.weight_scheme.bits - 1
+        weights_a_group = self.weight.shape[1] / self.scale.shape[1]
+        scale = scaled_gradient(self.scale, (weights_a_group * top) ** -0.5)
+        scale = scale + (grid.representable(self.scale.detach()) - scale).detach()
+        lowest = -self.zero_point[..., None].float()
+        steps = self.weight.view(*self.scale.shape, -1) / scale[..., None]
+        steps = torch.minimum(torch.maximum(steps, lowest), lowest + top)
+        return (straight_through(steps) * scale[..., None]).view(self.weight.shape)
+
+    def finished(self) -> GroupedLinear:
+        """The layer as engines take it."""
+        found = grid.Grid(grid.representable(self.scale.detach()).cpu(), self.zero_point.cpu())
+        codes = found.codes(self.weight.detach().cpu(), self.weight_scheme.bits)
+        return GroupedLinear(codes, found.scale, found.zero_point, self.bias.detach().cpu(), self.weight_scheme)
+
+
+Fake = FakeStaticLinear | FakeGroupedLinear
+
+
+def without_bias(model: DeployableCTC) -> list[str]:
+    """Names of the Linears that have none, which quantized layers fill with zeros."""
+    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module.bias is None]
+
+
+def prepare(
+    model: DeployableCTC, options: Options, frames: Frames, *, learn_scales: bool, biasless: Collection[str]
+) -> list[str]:
+    """Replace every GroupedLinear, or where there is none every chosen Linear, by a layer that trains as it will be.
+
+    Everything in the model is trained from here on but the zeros of layers that are ``biasless``, whose checkpoint has
+    no place for anything else. Returns the layers' names; raises QuantizationError as techniques do.
+    """
+    model.requires_grad_(True)
+    grouped = [(name, module) for name, module in model.named_modules() if isinstance(module, GroupedLinear)]
+    linears = [] if grouped else quantizable(model, options.exclude)
+    for name, layer in grouped:
+        rounds = options.activation == "grouped"
+        replace(model, name, FakeGroupedLinear(layer, round_inputs=rounds, learn_scales=learn_scales))
+    for name, linear in linears:
+        replace(
+            model,
+            name,
+            FakeStaticLinear(
+                linear,
+                frames,
+                symmetric_inputs=options.symmetric_inputs,
+                outputs=options.outputs,
+                learn_scales=learn_scales,
+            ),
+        )
+    names = [name for name, _ in (*grouped, *linears)]
+    for name in set(names) & set(biasless):
+        model.get_submodule(name).bias.requires_grad_(False)
+    return names
+
+
+@contextmanager
+def watching(model: nn.Module) -> Iterator[None]:
+    """Within, ranges of activations move towards what passes through the model."""
+    ranges = [module for module in model.modules() if isinstance(module, ActivationRange)]
+    try:
+        for one in ranges:
+            one.watching = True
+        yield
+    finally:
+        for one in ranges:
+            one.watching = False
+
+
+def learn_ranges(model: nn.Module) -> None:
+    """From here on, the scales of activations are trained."""
+    for module in model.modules():
+        if isinstance(module, ActivationRange):
+            module.scale.requires_grad_(True)
+
+
+def finished(model: DeployableCTC) -> DeployableCTC:
+    """A copy of the model with every layer as engines take it, on the CPU."""
+    memo = {id(layer): layer.finished() for layer in model.modules() if isinstance(layer, Fake)}
+    return copy.deepcopy(model, memo).cpu().eval().requires_grad_(False)
+
+
+def _trained_parts(linear: nn.Linear) -> tuple[nn.Parameter, nn.Parameter]:
+    bias = torch.zeros(linear.out_features) if linear.bias is None else linear.bias.detach().clone()
+    return nn.Parameter(linear.weight.detach().clone()), nn.Parameter(bias)

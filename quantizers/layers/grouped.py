@@ -1,0 +1,49 @@
+"""Linear layers whose weights are codes of few bits, with a scale and a zero point for every group of inputs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..scheme import Scheme, WeightScheme
+from . import operators as ops
+
+
+class GroupedLinear(nn.Module):
+    """weight[o, i] = (codes[o, i] − zero_point[o, i // group]) · scale[o, i // group].
+
+    ``codes`` (out, in) uint8 in [0, 2^bits), ``scale`` (out, in / group) float32 with values that fp16 holds,
+    ``zero_point`` (out, in / group) uint8 codes (2^(bits − 1) everywhere where the scheme is symmetric), or float32
+    values that fp16 holds where the scheme says so, ``bias`` (out,) float32. Where the scheme's activation is
+    ``grouped``, the input is rounded to int8, symmetrically, group by group of every frame.
+    """
+
+    codes: Tensor
+    scale: Tensor
+    zero_point: Tensor
+    bias: Tensor
+
+    def __init__(
+        self,
+        codes: Tensor,
+        scale: Tensor,
+        zero_point: Tensor,
+        bias: Tensor | None,
+        weight: WeightScheme,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("codes", codes)
+        self.register_buffer("scale", scale)
+        self.register_buffer("zero_point", zero_point)
+        self.register_buffer("bias", torch.zeros(codes.shape[0]) if bias is None else bias.detach().clone())
+        self.scheme = Scheme(weight)
+
+    @property
+    def weight(self) -> Tensor:
+        """(out, in) float32."""
+        return ops.grouped_weight(self.codes, self.scale, self.zero_point)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``input`` (…, in) float32: (…, out) float32."""
+        values = ops.round_by_group(input, self.scale.shape[1]) if self.scheme.activation.mode == "grouped" else input
+        return nn.functional.linear(values, self.weight, self.bias)

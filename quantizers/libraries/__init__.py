@@ -1,0 +1,1 @@
+"""Techniques of other libraries, read into layers of ours."""

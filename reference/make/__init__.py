@@ -1,1 +1,0 @@
-"""How the bundled model and its data were made: ``python -m qasr.reference.make all --work DIR``."""

@@ -1,0 +1,1 @@
+"""From logits to transcripts: greedy decoding, stitching of windows, output formats."""

@@ -1,0 +1,1 @@
+"""ONNX Runtime, on any of its execution providers."""

@@ -1,0 +1,61 @@
+"""The environment of a run, and how much of the machine others took."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import namedtuple
+
+import pytest
+
+from qasr.bench.measure import environment as module
+from qasr.bench.measure.environment import Idleness, environment
+from qasr.bench.measure.memory import evict, peak_rss_bytes
+
+Times = namedtuple("Times", "user system idle iowait steal")
+
+
+def test_environment(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    found = environment(load_average=0.5, idle_share=0.9)
+    assert found.python == platform.python_version()
+    assert {"qasr", "numpy", "onnxruntime"} <= set(found.libraries)
+    assert "not-installed" not in found.libraries
+    assert found.variables["OMP_NUM_THREADS"] == "3"
+    assert "SECRET_TOKEN" not in found.variables
+    assert (found.load_average, found.idle_share) == (0.5, 0.9)
+    assert found.memory_bytes > 1e8
+    assert found.processor
+
+
+def test_idleness_counts_only_others(monkeypatch):
+    """Two cores, ten seconds: 12 s busy, of which 7 s are ours; others took 5 of 20."""
+    now = {"clock": 0.0, "cpu": Times(100, 10, 0, 5, 1), "own": (50, 5, 0, 0)}
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now["clock"])
+    monkeypatch.setattr(module.psutil, "cpu_times", lambda: now["cpu"])
+    own = namedtuple("Own", "user system children_user children_system")
+    monkeypatch.setattr(module.os, "times", lambda: own(*now["own"]))
+    idleness = Idleness()
+    now |= {"clock": 10.0, "cpu": Times(108, 12, 8, 7, 3), "own": (52, 6, 3, 1)}
+    assert idleness.share() == pytest.approx(1 - 5 / 20)
+
+
+def test_evicted_files_are_cold(tmp_path):
+    """Where the file system can tell; where it cannot, nothing is claimed."""
+    path = tmp_path / "weights"
+    path.write_bytes(b"x" * 10_000_000)
+    cold = evict([path])
+    assert isinstance(cold, bool)
+    if cold:
+        path.read_bytes()
+        with path.open("rb") as file:
+            assert os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT) == 1
+
+
+def test_peak_grows_with_what_is_used():
+    before = peak_rss_bytes()
+    hoard = bytearray(b"x") * 300_000_000
+    assert peak_rss_bytes() >= max(before, 300_000_000)
+    assert len(hoard) == 300_000_000

@@ -1,0 +1,83 @@
+"""Artifacts that misbehave: each is caught, or measured to within a stated error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qasr.bench import figures
+from qasr.bench.measure.options import Options
+from qasr.bench.measure.run import Benchmark
+
+from ..conftest import ODD_WORKER
+from .odd_worker import LEAK_BYTES, SLEEP_SECONDS
+
+FEW = {"threads": (1,), "rounds": 2, "min_seconds": 0.0, "min_queries": 1, "batches": (2,)}
+
+
+def bench(data, artifacts, **changes):
+    options = Options(**(FEW | changes))
+    return Benchmark(artifacts, data, options, baseline=artifacts[0], command=ODD_WORKER).run(["qbench"])
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("lies", "error rate"),
+        ("mute", "empty"),
+        ("cheats", "from those it should give"),
+        ("dies", "killed by SIGSEGV"),
+        ("exits", "died with exit code 3: the driver went away"),
+        ("raises", "ZeroDivisionError: by nothing"),
+        ("hangs", "hangs: no sign of life for 2 s"),
+        ("dies-loading", "died with exit code 9"),
+        ("crashes-at-the-end", "died with exit code 7"),
+    ],
+)
+def test_caught(tone_data, named, name, reason):
+    """A failed row has its reason and not one figure; the others are measured."""
+    report = bench(tone_data, [named("good"), named(name)], timeout_seconds=2.0)
+    good, bad = report.rows
+    assert good.failure is None
+    assert good.speeds
+    assert reason in bad.failure
+    assert (bad.speeds, bad.visits, bad.accuracy) == ([], [], None)
+
+
+def test_chatter_on_stdout_is_no_answer(tone_data, named):
+    (good, chatty) = bench(tone_data, [named("good"), named("chatters")]).rows
+    assert chatty.failure is None
+    assert len(chatty.speeds) == len(good.speeds) == 2
+
+
+def test_sleeping_is_time(tone_data, named):
+    """Every inference sleeps 50 ms: found in all latencies, in the inference's part; within 20 ms in the quietest."""
+    good, slow = bench(tone_data, [named("good"), named("sleeps")], scenarios=("single-stream",)).rows
+    quietest = [min(query.inference_seconds for query in row.speeds[0].queries) for row in (slow, good)]
+    assert quietest[0] - quietest[1] == pytest.approx(SLEEP_SECONDS, abs=0.02)
+    for query in slow.speeds[0].queries:
+        assert query.latency_seconds >= query.inference_seconds >= SLEEP_SECONDS
+        assert query.features_seconds < SLEEP_SECONDS
+    assert slow.visits[0].first_seconds >= SLEEP_SECONDS
+
+
+def test_a_leak_is_memory(tone_data, named):
+    """Every inference keeps 4 MB. In a visit: one to load, three to warm up, five measured; to within 8 MB."""
+    good, leaky = bench(tone_data, [named("good"), named("leaks")], scenarios=("single-stream",)).rows
+    grown = figures.peak_rss_bytes(leaky) - figures.peak_rss_bytes(good)
+    assert grown == pytest.approx(9 * LEAK_BYTES, abs=8e6)
+
+
+def test_peak_memory_is_the_childs_own(tone_data, named):
+    """What the parent holds is not counted, though children are forked from it."""
+    hoard = np.ones(400_000_000, np.uint8)
+    (good,) = bench(tone_data, [named("good")]).rows
+    assert 20e6 < figures.peak_rss_bytes(good) < 300e6
+    assert hoard.size == 400_000_000
+
+
+def test_a_baseline_that_fails_ends_the_run(tone_data, named):
+    from qasr.bench.errors import BenchError
+
+    with pytest.raises(BenchError, match="the baseline dies-loading failed: died with exit code 9"):
+        bench(tone_data, [named("dies-loading"), named("good")])

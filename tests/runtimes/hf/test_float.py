@@ -1,0 +1,88 @@
+"""The stock module as a baseline: float checkpoints in transformers, and what is different on a GPU."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from qasr import artifacts, reference
+from qasr.audio import FeatureSettings, extract, read
+from qasr.exporters import find
+from qasr.runtimes import DeviceError, EngineOptions, load_engine
+from qasr.runtimes.hf.engine import engine as hf
+
+
+@pytest.fixture(scope="module")
+def given():
+    clips = [read(reference.EVALUATION.parent / name) for name in ("000-m3.flac", "105-annie.flac")]
+    features = [extract(clip, FeatureSettings(padding_value=1.0))[:60] for clip in clips]
+    return np.stack(features), np.array([60, 40])
+
+
+@pytest.fixture
+def made(exported):
+    """The artifact of a target, its hashes checked; hf-bf16 is hf-fp16 but for what it is computed in."""
+
+    def get(target, **more):
+        artifact = artifacts.read(exported("hf-fp16").folder)
+        execution = {**find(target).execution, **more}
+        return dataclasses.replace(artifact, manifest=msgspec.structs.replace(artifact.manifest, execution=execution))
+
+    return get
+
+
+def error(found, expected):
+    return max(np.linalg.norm(found[level] - expected[level]) / np.linalg.norm(expected[level]) for level in expected)
+
+
+def test_on_a_cpu_it_is_float32(made):
+    artifact = made("hf-fp16")
+    assert artifact.manifest.precision.kernels == {"float Linear": 44}
+    assert artifact.manifest.precision.weight_bytes.keys() == {"float16"}
+    assert artifact.manifest.parity.relative_error < 1e-5
+    assert artifact.manifest.fidelity.disagreement["phonemes"] == 0
+    engine = load_engine(artifact, EngineOptions())
+    assert {parameter.dtype for parameter in engine.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("target", "dtype", "most"), [("hf-fp16", torch.float16, 5e-3), ("hf-bf16", torch.bfloat16, 5e-2)]
+)
+def test_on_a_gpu_it_is_what_it_was_made_for(made, given, monkeypatch, target, dtype, most):
+    artifact = made(target)
+    expected = load_engine(artifact, EngineOptions()).infer(*given)
+    compiled = []
+    monkeypatch.setattr(hf, "_compiled", lambda model: compiled.append(model) or model)
+    if not torch.cuda.is_available():  # torch's CPU computes in both types too
+        monkeypatch.setattr(hf, "_device", lambda name: torch.device("cpu"))
+    engine = load_engine(artifact, EngineOptions(device="cuda"))
+    assert {parameter.dtype for parameter in engine.model.parameters()} == {dtype}
+    found = engine.infer(*given)
+    assert {logits.dtype for logits in found.values()} == {np.dtype(np.float32)}
+    assert 1e-5 < error(found, expected) < most
+    assert bool(compiled) is (target == "hf-bf16" and torch.cuda.is_available())
+
+
+def test_compiled(made, given, monkeypatch):
+    """By torch.compile, whose graphs an interpreter runs here."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    plain = load_engine(made("hf-bf16"), EngineOptions())
+    engine = load_engine(made("hf-bf16", compile="cpu"), EngineOptions())
+    assert type(engine.model).__name__ == "OptimizedModule"
+    assert error(engine.infer(*given), plain.infer(*given)) < 1e-4
+
+
+def test_a_precision_that_is_asked_for(made):
+    engine = load_engine(made("hf-fp16"), EngineOptions(precision="bf16"))
+    assert {parameter.dtype for parameter in engine.model.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu(made):
+    with pytest.raises(DeviceError, match="device 'cuda': this torch sees no such device; use --device cpu"):
+        load_engine(made("hf-bf16"), EngineOptions(device="cuda"))
