@@ -183,7 +183,7 @@ def test_int8_that_computes_in_float_is_an_error(tmp_path, monkeypatch):
 
 
 def test_artifact_that_does_not_load(tmp_path, monkeypatch):
-    from qasr.exporters.onnx.writer import writer as exporter
+    from qasr.exporters.onnx import writer as exporter
 
     original = exporter.ir.save
 
@@ -225,7 +225,7 @@ def test_interrupted_export_leaves_nothing(tmp_path, signal_number):
 
 def test_external_data_above_the_limit(tmp_path, monkeypatch):
     """What a model over 1 GiB does, on the small one: the weights move to model.onnx_data, and all works as before."""
-    from qasr.exporters.onnx.writer import writer as exporter
+    from qasr.exporters.onnx import writer as exporter
 
     monkeypatch.setattr(exporter, "_EXTERNAL_ABOVE_BYTES", 1 << 20)
     made = export("reference", "onnx-fp32", tmp_path / "out", ExportOptions(**SMALL))

@@ -10,7 +10,7 @@ import pytest
 
 from qasr import load, reference
 from qasr.exporters import ExportError
-from qasr.exporters.openvino.writer import rewrites as rewrites
+from qasr.exporters.openvino import rewrites as rewrites
 from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
 from qasr.quantizers import Options, QuantizationError

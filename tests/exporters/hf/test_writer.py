@@ -283,7 +283,7 @@ def test_weights_that_are_none(exported, tmp_path):
 
 def test_zero_points_cannot_be_held(tmp_path):
     from qasr.exporters import ExportError, find
-    from qasr.exporters.hf.writer import writer as hf
+    from qasr.exporters.hf import writer as hf
     from qasr.models import open_checkpoint
     from qasr.quantizers import WeightScheme, quantize
 
@@ -297,7 +297,7 @@ def test_zero_points_cannot_be_held(tmp_path):
 
 def test_convolutions_cannot_be_held(tmp_path):
     from qasr.exporters import ExportError, find
-    from qasr.exporters.hf.writer import writer as hf
+    from qasr.exporters.hf import writer as hf
     from qasr.models import open_checkpoint
     from qasr.quantizers import WeightScheme, quantize
 

@@ -9,8 +9,8 @@ from openvino import opset13 as op
 
 from qasr.artifacts import read
 from qasr.exporters import ExportError
-from qasr.exporters.openvino.writer import rewrites as rewrites
-from qasr.exporters.openvino.writer import writer as exporter
+from qasr.exporters.openvino import rewrites as rewrites
+from qasr.exporters.openvino import writer as exporter
 from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
 

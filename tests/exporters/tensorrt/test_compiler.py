@@ -8,7 +8,7 @@ import pytest
 
 from qasr.exporters import ExportError, find
 from qasr.exporters.build import BuildOptions
-from qasr.exporters.tensorrt.writer import compiler as tensorrt_engine
+from qasr.exporters.tensorrt import compiler as tensorrt_engine
 from qasr.kernels import tensorrt
 from qasr.kernels.errors import GpuError
 

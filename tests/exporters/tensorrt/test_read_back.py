@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from qasr.exporters.tensorrt.writer import build as tensorrt_build
+from qasr.exporters.tensorrt import build as tensorrt_build
 from qasr.exporters.tensorrt.read_back import read_back
 
 

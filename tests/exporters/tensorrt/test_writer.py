@@ -16,7 +16,7 @@ from qasr.exporters.asked import Mixing
 from qasr.exporters.build import BuildOptions, Shapes
 from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
-from qasr.exporters.tensorrt.writer import compiler as tensorrt_engine
+from qasr.exporters.tensorrt import compiler as tensorrt_engine
 from qasr.exporters.tensorrt.read_back import read_back
 from qasr.kernels import cuda, tensorrt
 from qasr.quantizers import Options, QuantizationError

@@ -13,7 +13,7 @@ from torch import nn
 from qasr.exporters import ExportError, find
 from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
-from qasr.exporters.torchscript.writer import writer as exporter
+from qasr.exporters.torchscript import writer as exporter
 from qasr.models import open_checkpoint
 from qasr.quantizers import DynamicLinear, Options, StaticLinear, WeightOnlyLinear
 from qasr.quantizers.techniques import dynamic

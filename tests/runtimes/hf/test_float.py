@@ -14,7 +14,7 @@ from qasr import artifacts, reference
 from qasr.audio import FeatureSettings, extract, read
 from qasr.exporters import find
 from qasr.runtimes import DeviceError, EngineOptions, load_engine
-from qasr.runtimes.hf.engine import engine as hf
+from qasr.runtimes.hf import engine as hf
 
 
 @pytest.fixture(scope="module")

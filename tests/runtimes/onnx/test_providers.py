@@ -11,7 +11,7 @@ import pytest
 
 from qasr import load
 from qasr.runtimes import DeviceError, EngineOptions, load_engine
-from qasr.runtimes.onnx.engine import providers as onnx_providers
+from qasr.runtimes.onnx import providers as onnx_providers
 from qasr.runtimes.onnx.providers import onnxruntime
 
 NAME = "NvTensorRTRTXExecutionProvider"

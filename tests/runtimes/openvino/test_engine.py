@@ -12,7 +12,7 @@ import pytest
 from qasr import load, reference
 from qasr.artifacts import create
 from qasr.runtimes import DeviceError, OptionError, RuntimeLoadError, obstacle
-from qasr.runtimes.openvino.engine import engine as runtime
+from qasr.runtimes.openvino import engine as runtime
 
 CLIPS = sorted((reference.EVALUATION.parent).glob("*.flac"))[:6]
 

@@ -22,7 +22,7 @@ from qasr.runtimes import (
     RuntimeLoadError,
     load_engine,
 )
-from qasr.runtimes.tensorrt.engine import engine as runtime
+from qasr.runtimes.tensorrt import engine as runtime
 
 from .fake_cuda import FakeCuda, FakeTrt
 
