@@ -1,0 +1,94 @@
+"""Log-mel energies, normalized per bin and stacked: transformers' ``SeamlessM4TFeatureExtractor``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from typing import Any, ClassVar
+
+import msgspec
+
+from ..errors import AudioError, FrontEndError
+from ..settings import SAMPLE_RATE
+from .base import Floats, Transform
+from .fbank import FRAME_SAMPLES, HOP_SAMPLES, RunningStatistics, fbank, fbank_blocks, normalize, stack
+
+_EXTRACTOR = "SeamlessM4TFeatureExtractor"
+
+
+class LogMel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="log-mel"):
+    """Inputs ``features`` (B, T, mel bins × stride) float32 and ``lengths`` (B,) int64 in stacked frames."""
+
+    input_names: ClassVar[tuple[str, str]] = ("features", "lengths")
+
+    num_mel_bins: int = 80
+    stride: int = 2
+    """Frames of 10 ms side by side in one input frame."""
+    padding_value: float = 0.0
+
+    @property
+    def feature_size(self) -> int:
+        """Values in one input frame."""
+        return self.num_mel_bins * self.stride
+
+    @property
+    def frames_per_second(self) -> float:
+        """Input frames per second of audio."""
+        return SAMPLE_RATE / (HOP_SAMPLES * self.stride)
+
+    @property
+    def raw_per_frame(self) -> int:
+        """Frames of 10 ms in one input frame."""
+        return self.stride
+
+    def shape(self, batch: int, frames: int) -> tuple[int, ...]:
+        """(batch, frames, feature size)."""
+        return batch, frames, self.feature_size
+
+    def check_length(self, samples: int) -> None:
+        """Raise AudioError where ``samples`` do not make one input frame, or too few to normalize."""
+        needed = FRAME_SAMPLES + max(self.stride - 1, 1) * HOP_SAMPLES
+        if samples < needed:
+            raise AudioError(
+                f"lasts {1000 * samples / SAMPLE_RATE:.0f} ms, "
+                f"and the model needs {1000 * needed / SAMPLE_RATE:.0f} ms at least"
+            )
+
+    def raw(self, blocks: Iterator[Floats], transform: Transform | None = None) -> Iterator[Floats]:
+        """Log-mel energies (frames, mel bins), 100 a second."""
+        return fbank_blocks(blocks, self.num_mel_bins, transform or fbank)
+
+    def statistics(self) -> RunningStatistics:
+        """Mean and deviation of each mel bin."""
+        return RunningStatistics(self.num_mel_bins)
+
+    def normalize(self, raw: Floats) -> Floats:
+        """Zero mean and unit variance for each mel bin."""
+        return normalize(raw)
+
+    def stack(self, raw: Floats) -> Floats:
+        """(frames, mel bins) as (frames // stride, feature size)."""
+        return stack(raw, self.stride)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> LogMel:
+        """Settings from ``preprocessor_config.json``'s content; FrontEndError names everything that is not supported."""
+        problems = []
+        if stored.get("feature_extractor_type", _EXTRACTOR) != _EXTRACTOR:
+            problems.append(f"feature_extractor_type is {stored['feature_extractor_type']!r}, not {_EXTRACTOR!r}")
+        if stored.get("sampling_rate", SAMPLE_RATE) != SAMPLE_RATE:
+            problems.append(f"sampling_rate is {stored['sampling_rate']!r}, not {SAMPLE_RATE}")
+        if stored.get("padding_side", "right") != "right":
+            problems.append(f"padding_side is {stored['padding_side']!r}, not 'right'")
+        bins, stride = stored.get("num_mel_bins", 80), stored.get("stride", 2)
+        if not isinstance(bins, int) or isinstance(bins, bool) or bins < 1:
+            problems.append(f"num_mel_bins is {bins!r}, not a positive whole number")
+        # The extractor masks a stack by its second frame: with 1 it masks everything, with 3 it lets padding pass.
+        if stride != 2:
+            problems.append(f"stride is {stride!r}, not 2")
+        padding = stored.get("padding_value", 0.0)
+        if not isinstance(padding, int | float) or isinstance(padding, bool) or not isfinite(padding):
+            problems.append(f"padding_value is {padding!r}, not a finite number")
+        if problems:
+            raise FrontEndError(f"preprocessor_config.json: {'; '.join(problems)}")
+        return cls(num_mel_bins=bins, stride=int(stride), padding_value=float(padding))

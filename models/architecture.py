@@ -1,0 +1,83 @@
+"""The seam between model families and everything else: what a family gives, and nothing more.
+
+A family is a folder of this package whose ``__init__`` holds one ``ARCHITECTURE``, and a line in ``families.FAMILIES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..audio.frontends import FrontEnd
+    from .checkpoint import Checkpoint
+    from .ctc import CTCModel
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Where a scale by channel moves from a layer's output into the weights behind it without changing the function.
+
+    Names are relative to each module that the glob ``inside`` matches.
+    """
+
+    inside: str
+    source: str
+    """A LayerNorm, or a Linear, whose output goes to ``linears`` and nowhere else."""
+    linears: tuple[str, ...]
+    part: tuple[int, int] | None = None
+    """Of a Linear's output rows: which of how many equal parts, as (2, 3) for the values of a fused q, k, v."""
+
+
+@dataclass(frozen=True)
+class StockLayer:
+    """Rows of a deployable layer that are one layer of the stock module."""
+
+    name: str
+    """The stock layer's dotted name, without ``.weight``."""
+    layer: nn.Module
+    """A Linear, or the quantized layer that replaced it."""
+    rows: slice
+    factor: float = 1.0
+    """The deployable weights and bias are this many times the stock ones."""
+    kernel: int | None = None
+    """Kernel size where the stock layer is a ``Conv1d``; None for a Linear."""
+
+
+class Architecture(Protocol):
+    """One model family."""
+
+    @property
+    def model_types(self) -> tuple[str, ...]:
+        """The ``model_type`` values of ``config.json`` that belong to this family."""
+
+    def read_config(self, stored: Mapping[str, Any], path: Path) -> Any:
+        """The configuration object of ``config.json``'s content; ``path`` names it in messages.
+
+        Raises UnsupportedModelError for a configuration that the family does not deploy, CheckpointError for a bad one.
+        """
+
+    def heads(self, config: Any) -> dict[str, int]:
+        """Size of the CTC vocabulary by level, the transcript's level first."""
+
+    def front_end(self, checkpoint: Checkpoint) -> FrontEnd:
+        """What turns samples into the model's input. Raises FrontEndError or CheckpointError."""
+
+    def stock(self, checkpoint: Checkpoint) -> nn.Module:
+        """The transformers module with its weights, float32, in eval mode."""
+
+    def deployable(self, stock: nn.Module, checkpoint: Checkpoint) -> CTCModel:
+        """The exact rewrite of a stock module, which is released on the way."""
+
+    def stock_layers(self, model: CTCModel) -> Iterator[StockLayer]:
+        """Every linear layer of the stock module, as rows of the deployable model's layers."""
+
+    def other_weights(self, model: CTCModel) -> dict[str, Tensor]:
+        """All other tensors of the stock module by name: norms, depthwise convolutions, position tables."""
+
+    def stock_config(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """``config.json`` for weights that were written back: the stored one with what the rewrite has dropped."""

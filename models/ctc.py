@@ -1,0 +1,78 @@
+"""A deployable CTC model of any family: what techniques quantize, training trains and exporters trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..artifacts import Stride, output_lengths
+from ..audio.frontends import FrontEnd
+from .architecture import Fold
+
+State = Any
+"""What a family passes from block to block, usually a NamedTuple with ``hidden`` (B, T, H)."""
+
+
+class CTCModel(nn.Module):
+    """Begins, passes its blocks one after the other, and finishes; a family implements those three.
+
+    ``forward(inputs, lengths)``: ``inputs`` (B, T, …) float32 as the front end gives them, padding on the right;
+    ``lengths`` (B,) int64 in input frames. Returns one (B, T', V) float32 tensor of logits per level, in the order of
+    ``levels``. Frames beyond a clip's own are meaningless.
+    """
+
+    folds: ClassVar[tuple[Fold, ...]] = ()
+    float_layers: ClassVar[tuple[str, ...]] = ()
+    """Globs of the layers that stay in float unless a user says otherwise: usually the first and the last."""
+    attention_layers: ClassVar[tuple[str, ...]] = ()
+    """Globs of the Linears of self-attention."""
+    feed_forward_layers: ClassVar[tuple[str, ...]] = ()
+    """Globs of the Linears of feed-forward modules."""
+    convolution_layers: ClassVar[tuple[str, ...]] = ()
+    """Globs of the Linears that are convolutions in the stock module."""
+
+    def __init__(self, levels: Mapping[str, int], front_end: FrontEnd, strides: Sequence[Stride] = ()) -> None:
+        super().__init__()
+        self.levels = dict(levels)
+        self.front_end = front_end
+        self.strides = tuple(strides)
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """Each takes a state and returns the next: encoder layers, then adapter layers."""
+        raise NotImplementedError
+
+    def begin(self, inputs: Tensor, lengths: Tensor) -> State:
+        """Everything before the first block."""
+        raise NotImplementedError
+
+    def finish(self, state: State) -> dict[str, Tensor]:
+        """The heads: logits (B, T', V) float32 by level."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """Logits of every level; see the class."""
+        state = self.begin(inputs, lengths)
+        for block in self.blocks:
+            state = block(state)
+        return tuple(self.finish(state).values())
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Frames of logits (B,) of clips with ``lengths`` (B,) input frames."""
+        return output_lengths(lengths, self.strides)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames of logits per second of audio."""
+        rate = self.front_end.frames_per_second
+        for one in self.strides:
+            rate /= one.stride
+        return rate
+
+    def example_inputs(self, batch: int, frames: int) -> tuple[Tensor, Tensor]:
+        """Inputs and lengths for tracing: zeros, every second clip about half as long as the others."""
+        lengths = torch.tensor([frames if clip % 2 == 0 else frames // 2 + 1 for clip in range(batch)])
+        return torch.zeros(self.front_end.shape(batch, frames)), lengths
