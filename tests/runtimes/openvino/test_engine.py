@@ -11,7 +11,7 @@ import pytest
 
 from qasr import load, reference
 from qasr.artifacts import create
-from qasr.runtimes import DeviceError, OptionError, RuntimeLoadError, obstacle
+from qasr.runtimes import DeviceError, OptionError, RuntimeLoadError, unsupported_reason
 from qasr.runtimes.openvino import engine as runtime
 
 CLIPS = sorted((reference.EVALUATION.parent).glob("*.flac"))[:6]
@@ -105,8 +105,8 @@ def test_a_precision_that_the_cpu_lacks(artifact, monkeypatch):
         load(artifact.folder, precision="fp16")
     with load(artifact.folder, precision="fp32") as model:
         assert model.transcribe(CLIPS[0]).text
-    assert "does not compute in bf16" in obstacle("openvino", {"precision": "bf16"})
-    assert obstacle("openvino", {"precision": "fp32"}) is None
+    assert "does not compute in bf16" in unsupported_reason("openvino", {"precision": "bf16"})
+    assert unsupported_reason("openvino", {"precision": "fp32"}) is None
 
 
 def test_an_unknown_hint(artifact):
