@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...artifacts import Artifact
+from ...errors import first_line
 from ..errors import RuntimeLoadError
 
 CONFIG_FILE = "config.json"
@@ -21,9 +22,12 @@ def model_class(artifact: Artifact) -> Any:
     configuration that makes transformers load code from elsewhere.
     """
     path = artifact.path(CONFIG_FILE)
-    config = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RuntimeLoadError(f"{path}: is not JSON ({error}); export the artifact again") from None
     if not isinstance(config, dict):
-        raise RuntimeLoadError(f"{path}: is not an object; export the artifact again")
+        raise RuntimeLoadError(f"{path}: is not a JSON object; export the artifact again")
     for name, value in _entries(config):
         # transformers downloads an attention kernel that is named by a repository, and runs it.
         if name.endswith("attn_implementation") and "/" in str(value):
@@ -34,7 +38,10 @@ def model_class(artifact: Artifact) -> Any:
         return Wav2Vec2BertForMultilevelCTC
     from transformers import MODEL_FOR_CTC_MAPPING, AutoConfig
 
-    kind = type(AutoConfig.from_pretrained(artifact.folder, trust_remote_code=False))
+    try:
+        kind = type(AutoConfig.from_pretrained(artifact.folder, trust_remote_code=False))
+    except Exception as error:  # transformers validates with many kinds of error
+        raise RuntimeLoadError(f"{path}: transformers refuses it ({first_line(error)})") from None
     if kind not in MODEL_FOR_CTC_MAPPING:
         raise RuntimeLoadError(f"{path}: transformers has no CTC model of the type {config.get('model_type')!r}")
     return MODEL_FOR_CTC_MAPPING[kind]

@@ -62,9 +62,11 @@ class TransformersEngine:
         self._levels = list(artifact.manifest.levels)
         for name in _NOISY:
             logging.getLogger(name).setLevel(logging.ERROR)
+        with _quiet():
+            kind = model_class(artifact)
         try:
             with _quiet():
-                self.model = self._load(artifact, method, compute).eval()
+                self.model = self._load(artifact, kind, method, compute).eval()
         except Exception as error:  # transformers and the format's library raise many kinds
             raise RuntimeLoadError(f"{path}: transformers cannot load it ({last_line(error)})") from None
         self._path = path
@@ -82,8 +84,7 @@ class TransformersEngine:
         with _quiet():
             self.infer(*warm_up_inputs(artifact))
 
-    def _load(self, artifact: Artifact, method: str, compute: torch.dtype) -> Any:
-        kind = model_class(artifact)
+    def _load(self, artifact: Artifact, kind: Any, method: str, compute: torch.dtype) -> Any:
         if method == "optimum-quanto":
             return quanto.load_model(artifact, kind).to(self._device)
         if method == _FLOAT:

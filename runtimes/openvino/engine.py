@@ -63,7 +63,7 @@ class OpenVinoEngine:
             if "i4" in artifact.manifest.precision.weight_bytes:
                 with released(mapped):
                     model = multiplied_out(core, self._path, cache)
-            self._compiled = core.compile_model(model, device, settings)
+            self.compiled = core.compile_model(model, device, settings)
             del model
         except RuntimeError as error:
             raise RuntimeLoadError(f"{self._path}: OpenVINO cannot load it ({_reason(error)})") from None
@@ -72,12 +72,12 @@ class OpenVinoEngine:
         check_signature(
             artifact,
             self._path,
-            {port.any_name for port in self._compiled.inputs},
-            {port.any_name: port.partial_shape[-1].get_length() for port in self._compiled.outputs},
+            {port.any_name for port in self.compiled.inputs},
+            {port.any_name: port.partial_shape[-1].get_length() for port in self.compiled.outputs},
         )
         self._requests: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for _ in range(settings["NUM_STREAMS"]):
-            self._requests.put(self._compiled.create_infer_request())
+            self._requests.put(self.compiled.create_infer_request())
         if device == "CPU":
             # The plugin packs the weights at the first inference, and keeps the mapped file as well.
             with released(mapped):
@@ -107,7 +107,7 @@ class OpenVinoEngine:
 
     def close(self) -> None:
         """Release the compiled model."""
-        del self._requests, self._compiled
+        del self._requests, self.compiled
 
 
 def load(artifact: Artifact, options: EngineOptions) -> OpenVinoEngine:
@@ -121,7 +121,7 @@ def unsupported_reason(execution: Mapping[str, str]) -> str | None:
     core = ov.Core()
     if _capable(core, "CPU", precision):
         return None
-    return f"{_incapable(core, 'CPU', precision)}; precision fp32 works, is slower, and as exact"
+    return f"{_incapable(core, 'CPU', precision)}; use precision fp32, which is slower and at least as exact"
 
 
 def _device(core: ov.Core, name: str) -> str:
