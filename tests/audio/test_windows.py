@@ -30,11 +30,11 @@ def test_short_audio_is_one_window_equal_to_extract(speechlike, seconds):
 def test_windows_hold_the_frames_of_the_whole(speechlike, seconds):
     samples = speechlike(seconds)
     whole = extract(samples, SETTINGS)
-    found = list(windows(blocks_of(samples), SETTINGS, 10.0, 2.0))
-    assert [window.first for window in found] == [True] + [False] * (len(found) - 1)
-    assert [window.last for window in found] == [False] * (len(found) - 1) + [True]
+    result = list(windows(blocks_of(samples), SETTINGS, 10.0, 2.0))
+    assert [window.first for window in result] == [True] + [False] * (len(result) - 1)
+    assert [window.last for window in result] == [False] * (len(result) - 1) + [True]
     covered = 0
-    for window in found:
+    for window in result:
         assert len(window.inputs) == 500
         assert window.start + 100 <= covered or window.first
         np.testing.assert_allclose(window.inputs, whole[window.start : window.start + 500], atol=1e-4)
@@ -72,13 +72,13 @@ def test_memory_is_bounded_by_the_window(tmp_path):
         "count = sum(1 for _ in windows(partial(stream, sys.argv[1]), LogMel()))\n"
         "print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
-    found = {}
+    result = {}
     for name in ("short", "long"):
         done = subprocess.run(
             [sys.executable, "-c", code, str(tmp_path / f"{name}.wav")], capture_output=True, text=True, check=True
         )
-        found[name] = tuple(map(int, done.stdout.split()))
-    assert found["short"][0] == 1
-    assert found["long"][0] == 25
-    grown = (found["long"][1] - found["short"][1]) / 1024
+        result[name] = tuple(map(int, done.stdout.split()))
+    assert result["short"][0] == 1
+    assert result["long"][0] == 25
+    grown = (result["long"][1] - result["short"][1]) / 1024
     assert grown < 20, f"grew by {grown:.1f} MiB"

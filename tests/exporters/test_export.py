@@ -236,7 +236,7 @@ def test_external_data_above_the_limit(tmp_path, monkeypatch):
 
 def test_manifest_is_plain_json(artifact):
     content = json.loads(artifact.folder.joinpath("manifest.json").read_text(encoding="utf-8"))
-    assert content["schema_version"] == 2
+    assert content["schema_version"] == 3
     assert content["levels"]["phonemes"]["tokens"][0] == "[PAD]"
 
 

@@ -10,6 +10,6 @@ from qasr.kernels.nbits_matmul import INTERPRETED, nbits_matmul
 
 if __name__ == "__main__":
     assert INTERPRETED
-    given, taken = sys.argv[1:]
-    cases = torch.load(given)
-    torch.save({name: nbits_matmul(*case["tensors"], bits=case["bits"]) for name, case in cases.items()}, taken)
+    input_file, output_file = sys.argv[1:]
+    cases = torch.load(input_file)
+    torch.save({name: nbits_matmul(*case["tensors"], bits=case["bits"]) for name, case in cases.items()}, output_file)

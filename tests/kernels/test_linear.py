@@ -1,4 +1,4 @@
-"""A whole model of transformers whose layers compute with packed weights, in Triton's interpreter."""
+"""A model of transformers whose layers compute with packed weights, in Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ features = np.random.default_rng(0).standard_normal((2, 24, 160)).astype(np.floa
 lengths = np.array([24, 17])
 exact = load_engine(read(sys.argv[1]), EngineOptions()).infer(features, lengths)
 engine = load_engine(read(sys.argv[1]), EngineOptions(precision="fp16"))
-found = engine.infer(features, lengths)
+result = engine.infer(features, lengths)
 errors = {
-    level: float(np.linalg.norm(found[level][0] - exact[level][0]) / np.linalg.norm(exact[level][0])) for level in exact
+    level: float(np.linalg.norm(result[level][0] - value[0]) / np.linalg.norm(value[0]))
+    for level, value in exact.items()
 }
-types = sorted({str(value.dtype) for value in found.values()})
+types = sorted({str(value.dtype) for value in result.values()})
 print(json.dumps({"errors": errors, "kernels": engine.kernels(), "types": types}))
 """
 
@@ -39,11 +40,11 @@ def test_a_checkpoint_stays_packed(exported):
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout)
-    assert found["kernels"] == {"NBitsLinear": 32, "float Linear": 12}
-    assert found["types"] == ["float32"]
-    assert len(found["errors"]) == 11
-    assert all(1e-6 < error < 5e-3 for error in found["errors"].values())
+    result = json.loads(done.stdout)
+    assert result["kernels"] == {"NBitsLinear": 32, "float Linear": 12}
+    assert result["types"] == ["float32"]
+    assert len(result["errors"]) == 11
+    assert all(1e-6 < error < 5e-3 for error in result["errors"].values())
 
 
 def test_half_precision_needs_a_gpu(exported):

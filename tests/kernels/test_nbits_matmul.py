@@ -24,17 +24,17 @@ SHAPES = [(1, 64, 128), (16, 32, 128), (37, 70, 256), (130, 33, 128)]
 
 def case(rows, outputs, inputs, bits, group, zero_points, *, dtype=torch.float16, exact=True, bias=True):
     """Tensors of the right shapes. Exact ones are small integers and powers of two: no sum is rounded in float32."""
-    made = torch.Generator().manual_seed(bits * group + rows)
-    codes = torch.randint(0, 2**bits, (outputs, inputs), generator=made, dtype=torch.uint8)
-    zero_point = torch.randint(0, 2**bits, (outputs, inputs // group), generator=made, dtype=torch.uint8)
+    random = torch.Generator().manual_seed(bits * group + rows)
+    codes = torch.randint(0, 2**bits, (outputs, inputs), generator=random, dtype=torch.uint8)
+    zero_point = torch.randint(0, 2**bits, (outputs, inputs // group), generator=random, dtype=torch.uint8)
     if exact:
-        x = torch.randint(-4, 5, (rows, inputs), generator=made).to(dtype)
-        scale = 0.5 ** torch.randint(3, 5, (outputs, inputs // group), generator=made)
-        shift = torch.randint(-64, 65, (outputs,), generator=made) / 16
+        x = torch.randint(-4, 5, (rows, inputs), generator=random).to(dtype)
+        scale = 0.5 ** torch.randint(3, 5, (outputs, inputs // group), generator=random)
+        shift = torch.randint(-64, 65, (outputs,), generator=random) / 16
     else:
-        x = torch.randn(rows, inputs, generator=made).to(dtype)
-        scale = torch.rand(outputs, inputs // group, generator=made) * 0.1
-        shift = torch.randn(outputs, generator=made)
+        x = torch.randn(rows, inputs, generator=random).to(dtype)
+        scale = torch.rand(outputs, inputs // group, generator=random) * 0.1
+        shift = torch.randn(outputs, generator=random)
     tensors = (x, pack(codes, bits), scale.to(dtype), zero_point if zero_points else None, shift if bias else None)
     return {"tensors": tensors, "bits": bits}
 
@@ -64,20 +64,20 @@ def interpreted(tmp_path_factory):
     narrow["tensors"] = (torch.cat([narrow["tensors"][0]] * 2, dim=1)[:, :64], *narrow["tensors"][1:])
     cases["not contiguous"] = narrow
     folder = tmp_path_factory.mktemp("interpreted")
-    torch.save(cases, folder / "given.pt")
+    torch.save(cases, folder / "inputs.pt")
     script = Path(__file__).with_name("interpreted.py")
-    command = [sys.executable, str(script), str(folder / "given.pt"), str(folder / "taken.pt")]
+    command = [sys.executable, str(script), str(folder / "inputs.pt"), str(folder / "outputs.pt")]
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = torch.load(folder / "taken.pt")
-    return {name: (cases[name], found[name]) for name in cases}
+    result = torch.load(folder / "outputs.pt")
+    return {name: (cases[name], result[name]) for name in cases}
 
 
-def check_bits(given, found):
-    expected = reference(*given["tensors"], given["bits"])
-    assert torch.equal(found, expected.to(found.dtype))
-    assert found.abs().max() > 1
+def check_bits(arguments, result):
+    expected = reference(*arguments["tensors"], arguments["bits"])
+    assert torch.equal(result, expected.to(result.dtype))
+    assert result.abs().max() > 1
 
 
 @pytest.mark.parametrize(("bits", "group", "zero_points"), SCHEMES)
@@ -88,24 +88,24 @@ def test_fp16_to_the_bit(interpreted, bits, group, zero_points):
 @pytest.mark.parametrize(("bits", "group", "zero_points"), SCHEMES)
 def test_bf16_to_the_last_place(interpreted, bits, group, zero_points):
     """The sums are exact; the interpreter cuts them off where a GPU rounds."""
-    given, found = interpreted[bits, group, zero_points, torch.bfloat16]
-    expected = reference(*given["tensors"], given["bits"])
-    assert found.dtype == torch.bfloat16
-    assert bool(((found.double() - expected).abs() <= expected.abs() * 2.0**-7).all())
+    arguments, result = interpreted[bits, group, zero_points, torch.bfloat16]
+    expected = reference(*arguments["tensors"], arguments["bits"])
+    assert result.dtype == torch.bfloat16
+    assert bool(((result.double() - expected).abs() <= expected.abs() * 2.0**-7).all())
 
 
 @pytest.mark.parametrize(("bits", "group", "zero_points"), SCHEMES)
 def test_any_values(interpreted, bits, group, zero_points):
-    given, found = interpreted[bits, group, zero_points, "random"]
-    expected = reference(*given["tensors"], given["bits"])
-    assert float((found.double() - expected).norm() / expected.norm()) < 5e-4
+    arguments, result = interpreted[bits, group, zero_points, "random"]
+    expected = reference(*arguments["tensors"], arguments["bits"])
+    assert float((result.double() - expected).norm() / expected.norm()) < 5e-4
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shapes(interpreted, shape):
-    given, found = interpreted[shape]
-    assert found.shape == shape[:2]
-    check_bits(given, found)
+    arguments, result = interpreted[shape]
+    assert result.shape == shape[:2]
+    check_bits(arguments, result)
 
 
 def test_no_bias(interpreted):
@@ -114,10 +114,10 @@ def test_no_bias(interpreted):
 
 def test_forms_of_x(interpreted):
     assert interpreted["no rows"][1].shape == (0, 64)
-    given, found = interpreted["two batch dimensions"]
-    assert found.shape == (2, 3, 64)
-    check_bits(given, found)
-    assert torch.equal(interpreted["not contiguous"][1], found.view(6, 64))
+    arguments, result = interpreted["two batch dimensions"]
+    assert result.shape == (2, 3, 64)
+    check_bits(arguments, result)
+    assert torch.equal(interpreted["not contiguous"][1], result.view(6, 64))
 
 
 @pytest.mark.parametrize(("capability", "tensor_cores"), [(80, "mma.sync"), (90, "wgmma"), (120, "mma.sync")])
@@ -139,7 +139,7 @@ def test_compiles_for_gpus(monkeypatch, tmp_path, capability, tensor_cores, dtyp
             fn=kernel,
             signature=types | dict.fromkeys(constants, "constexpr"),
             constexprs=constants,
-            attrs={(place,): [["tt.divisibility", 16]] for place in (0, 1, 2, 3, 4, 5, 7, 8)},
+            attrs={(index,): [["tt.divisibility", 16]] for index in (0, 1, 2, 3, 4, 5, 7, 8)},
         )
         options = {"num_warps": tile.num_warps, "num_stages": tile.num_stages}
         compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
@@ -178,7 +178,7 @@ def test_shape_without_running():
 
 
 @pytest.mark.parametrize(
-    ("place", "change", "message"),
+    ("argument", "change", "message"),
     [
         ("bits", 3, "weights of 3 bits; this kernel takes 4 or 2"),
         (0, lambda x: x.float(), "x is torch.float32; this kernel takes torch.float16 or torch.bfloat16"),
@@ -192,15 +192,15 @@ def test_shape_without_running():
         (None, None, "x is on cpu; this kernel needs an NVIDIA GPU"),
     ],
 )
-def test_refuses(place, change, message):
+def test_refuses(argument, change, message):
     from qasr.kernels.nbits_matmul import nbits_matmul
 
-    given = case(3, 64, 128, 4, 32, True)
-    tensors, bits = list(given["tensors"]), given["bits"]
-    if place == "bits":
+    arguments = case(3, 64, 128, 4, 32, True)
+    tensors, bits = list(arguments["tensors"]), arguments["bits"]
+    if argument == "bits":
         bits = change
-    elif place is not None:
-        tensors[place] = change(tensors[place])
+    elif argument is not None:
+        tensors[argument] = change(tensors[index])
     with pytest.raises(KernelError, match=message):
         nbits_matmul(*tensors, bits=bits)
 
@@ -212,6 +212,6 @@ def test_refuses(place, change, message):
 def test_on_a_gpu(bits, group, zero_points, dtype, shape):
     from qasr.kernels.nbits_matmul import nbits_matmul
 
-    given = case(*shape, bits, group, zero_points, dtype=dtype)
-    tensors = [None if tensor is None else tensor.cuda() for tensor in given["tensors"]]
-    check_bits(given, nbits_matmul(*tensors, bits=bits).cpu())
+    arguments = case(*shape, bits, group, zero_points, dtype=dtype)
+    tensors = [None if tensor is None else tensor.cuda() for tensor in arguments["tensors"]]
+    check_bits(arguments, nbits_matmul(*tensors, bits=bits).cpu())
