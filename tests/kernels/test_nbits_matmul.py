@@ -200,7 +200,7 @@ def test_refuses(argument, change, message):
     if argument == "bits":
         bits = change
     elif argument is not None:
-        tensors[argument] = change(tensors[index])
+        tensors[argument] = change(tensors[argument])
     with pytest.raises(KernelError, match=message):
         nbits_matmul(*tensors, bits=bits)
 
