@@ -62,13 +62,9 @@ def _configure(trt: Any, builder: Any, config: Any, plan: dict[str, Any]) -> Non
             config.set_compute_capability(known, place)
     if plan["workspace_bytes"] is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, plan["workspace_bytes"])
-    shapes = plan["shapes"]
     profile = builder.create_optimization_profile()
-    batches = (1, 1, shapes["max_batch"])
-    frames = (shapes["min_frames"], shapes["opt_frames"], shapes["max_frames"])
-    features = [(batch, count, shapes["feature_size"]) for batch, count in zip(batches, frames, strict=True)]
-    profile.set_shape("features", *features)
-    profile.set_shape("lengths", *((batch,) for batch in batches))
+    for name, shapes in plan["profile"].items():
+        profile.set_shape(name, *map(tuple, shapes))
     config.add_optimization_profile(profile)
 
 

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ...artifacts import Precision
-from ...models import DeployableCTC
-from ...quantizers import DynamicLinear, Quantized, StaticLinear
-from ...quantizers.technique import replace
+from ...models import CTCModel
+from ...quantizers.layers.quantized import DynamicLinear, Quantized, StaticLinear
+from ...quantizers.layers.replacing import replace
 from ..errors import ExportError
 from ..target import Target
+from ..trace import example_inputs
 
 MODEL_FILE = "model.pt"
 
@@ -25,10 +26,10 @@ _MANGLED = re.compile(rb"___torch_mangle_(\d+)")
 _OWN = frozenset({"version", "byteorder", ".data/serialization_id", ".data/version"})
 
 
-def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
+def write(model: CTCModel, target: Target, folder: Path) -> Precision:
     """Write ``model.pt``, a trace with dynamic batch and time, for the kernels that the target names.
 
-    The integers and scales are those of the model's layers. The model serves for nothing else afterwards. Raises
+    The integers and scales are those of the model's layers. The model is consumed. Raises
     ExportError for a scheme that the engine's kernels do not compute, or where this torch lacks the engine.
     """
     engine = target.execution["quantized_engine"]
@@ -45,7 +46,7 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
     finally:
         torch.backends.quantized.engine = previous
     return Precision(
-        asked=target.precision,
+        requested=target.precision,
         weight_bytes=_weight_bytes(model),
         operators=_operators(traced),
         kernels={},
@@ -118,8 +119,8 @@ def _packed(name: str, layer: nn.Module, engine: str) -> nn.Module:
     raise ExportError(f"{name}: torch's {engine} kernels cannot compute {scheme}")
 
 
-def _trace(model: DeployableCTC) -> torch.jit.ScriptModule:
-    example = (torch.zeros(2, 64, model.feature_size), torch.tensor([64, 33]))
+def _trace(model: CTCModel) -> torch.jit.ScriptModule:
+    example = example_inputs(model)
     named_by_frames = torch.jit._trace._create_interpreter_name_lookup_fn
     # Values would be named by the variables that hold them, as far as the tracer finds any: not the same every time.
     torch.jit._trace._create_interpreter_name_lookup_fn = lambda frames_up=1: lambda value: ""
