@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .clips import clip_features
 from .decode import AUDIO_SUFFIXES, duration, read, spool, stream
-from .errors import AudioError, AudioNotFoundError, FeatureSettingsError
+from .errors import AudioError, AudioNotFoundError, FeatureSettingsError, FrontEndError
+from .frontends import FrontEnd, LogMel, Waveform
 from .frontends.fbank import Fbank, batch, check_length, extract, fbank
 from .settings import SAMPLE_RATE, FeatureSettings
 from .windows import OVERLAP_SECONDS, WINDOW_SECONDS, Window, windows
@@ -19,6 +20,10 @@ __all__ = [
     "Fbank",
     "FeatureSettings",
     "FeatureSettingsError",
+    "FrontEnd",
+    "FrontEndError",
+    "LogMel",
+    "Waveform",
     "Window",
     "batch",
     "check_length",

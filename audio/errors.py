@@ -15,3 +15,7 @@ class AudioNotFoundError(AudioError, FileNotFoundError):
 
 class FeatureSettingsError(QasrError, ValueError):
     """Feature settings of a checkpoint that qasr cannot follow."""
+
+
+class FrontEndError(QasrError, ValueError):
+    """A front end, or settings of one, that qasr does not support."""

@@ -35,17 +35,17 @@ _ROWS = 8
 _PIECE = gcd(FRAME_SAMPLES, HOP_SAMPLES)
 
 
-Fbank = Callable[[Floats, FeatureSettings], Floats]
+Fbank = Callable[[Floats, int], Floats]
 """``fbank``, or something that computes the same elsewhere."""
 
 
-def fbank(waveform: Floats, settings: FeatureSettings) -> Floats:
+def fbank(waveform: Floats, num_mel_bins: int) -> Floats:
     """Log-mel energies (frames, mel bins) of mono samples at 16 kHz, before normalization; 100 frames a second."""
     frames = max(0, 1 + (waveform.size - FRAME_SAMPLES) // HOP_SAMPLES)
-    energies = np.empty((frames, settings.num_mel_bins), dtype=np.float32)
+    energies = np.empty((frames, num_mel_bins), dtype=np.float32)
     if frames == 0:
         return energies
-    window, filters = povey_window(), mel_filters(settings.num_mel_bins)
+    window, filters = povey_window(), mel_filters(num_mel_bins)
     size = min(_BLOCK_FRAMES, -(-frames // _ROWS) * _ROWS)
     # float64 as in the extractor: in float32 the quiet bins of a loud, noise-free frame would be rounding noise.
     padded, power, imaginary = np.zeros((size, FFT_SIZE)), np.zeros((size, BINS)), np.empty((size, BINS))
@@ -81,9 +81,9 @@ def extract(waveform: Floats, settings: FeatureSettings) -> Floats:
     An incomplete last stack is left out: the extractor pads it but masks it, so it never counts. Raises AudioError
     where the audio is too short for a single frame.
     """
-    energies = fbank(waveform, settings)
+    energies = fbank(waveform, settings.num_mel_bins)
     check_length(waveform.size, settings)
-    return stack(normalize(energies), settings)
+    return stack(normalize(energies), settings.stride)
 
 
 def normalize(energies: Floats) -> Floats:
@@ -110,10 +110,10 @@ def batch(features: Sequence[Floats], settings: FeatureSettings) -> tuple[Floats
     return padded, lengths
 
 
-def stack(energies: Floats, settings: FeatureSettings) -> Floats:
-    """(frames, mel bins) as (frames // stride, feature_size)."""
-    whole = len(energies) // settings.stride
-    return np.ascontiguousarray(energies[: whole * settings.stride]).reshape(whole, settings.feature_size)
+def stack(energies: Floats, stride: int) -> Floats:
+    """(frames, mel bins) as (frames // stride, mel bins × stride)."""
+    whole = len(energies) // stride
+    return np.ascontiguousarray(energies[: whole * stride]).reshape(whole, energies.shape[1] * stride)
 
 
 def check_length(samples: int, settings: FeatureSettings) -> None:
@@ -129,10 +129,10 @@ def check_length(samples: int, settings: FeatureSettings) -> None:
 class RunningStatistics:
     """Mean and deviation per mel bin over blocks of frames, in float64 (Chan et al. 1983, pairwise updates)."""
 
-    def __init__(self, settings: FeatureSettings) -> None:
+    def __init__(self, num_mel_bins: int) -> None:
         self.frames = 0
-        self._mean = np.zeros(settings.num_mel_bins)
-        self._squares = np.zeros(settings.num_mel_bins)
+        self._mean = np.zeros(num_mel_bins)
+        self._squares = np.zeros(num_mel_bins)
 
     def add(self, energies: Floats) -> None:
         """Take in a block of frames (frames, mel bins)."""
@@ -152,12 +152,12 @@ class RunningStatistics:
         return ((energies - self._mean) / deviation).astype(np.float32)
 
 
-def fbank_blocks(blocks: Iterator[Floats], settings: FeatureSettings, transform: Fbank = fbank) -> Iterator[Floats]:
+def fbank_blocks(blocks: Iterator[Floats], num_mel_bins: int, transform: Fbank = fbank) -> Iterator[Floats]:
     """``fbank`` of a stream of sample blocks: the same frames, a block of them for each block of samples."""
     rest = np.empty(0, dtype=np.float32)
     for samples in blocks:
         joined = np.concatenate((rest, samples))
-        energies = transform(joined, settings)
+        energies = transform(joined, num_mel_bins)
         rest = joined[len(energies) * HOP_SAMPLES :]
         yield energies
 
