@@ -25,7 +25,7 @@ from .manifest import (
     Precision,
     Source,
 )
-from .subsampling import Stride, output_lengths
+from .subsampling import Stride, output_index, output_lengths, output_rate
 
 __all__ = [
     "MANIFEST_NAME",
@@ -48,7 +48,9 @@ __all__ = [
     "Staging",
     "Stride",
     "create",
+    "output_index",
     "output_lengths",
+    "output_rate",
     "put_in_place",
     "read",
     "sha256_of_file",

@@ -12,7 +12,7 @@ import torch
 
 from .. import reference
 from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision, Staging, create
-from ..audio import SAMPLE_RATE, FeatureSettings
+from ..audio import LogMel
 from ..data import DataError, read_audio_set
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
 from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, check, quantize
@@ -53,7 +53,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         stored = trained.find(checkpoint, goal, options.method, options.quantization)
         if stored is not None:
             method = stored.method
-        settings = FeatureSettings.from_json(checkpoint.features)
+        settings = LogMel.from_json(checkpoint.features)
         shapes = None if goal.compiler is None else _shapes(settings, options.build)
         calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
         probe = _probe(settings, options)
@@ -180,13 +180,13 @@ def for_target(goal: Target, options: Options) -> Options:
     )
 
 
-def _shapes(settings: FeatureSettings, build: BuildOptions) -> Shapes:
+def _shapes(settings: LogMel, build: BuildOptions) -> Shapes:
     """The optimization profile in frames. Raises ExportError for lengths that are out of order."""
     seconds = (build.min_seconds, build.opt_seconds, build.max_seconds)
     if not 0 < seconds[0] <= seconds[1] <= seconds[2]:
         said = ", ".join(f"{value:g}" for value in seconds)
         raise ExportError(f"clips of {said} seconds are no shortest, typical and longest clip; they must not shrink")
-    least, typical, most = (max(1, round(value * SAMPLE_RATE / settings.frame_samples)) for value in seconds)
+    least, typical, most = (max(1, round(value * settings.frames_per_second)) for value in seconds)
     return Shapes(least, typical, most, build.max_batch, settings.feature_size)
 
 
@@ -225,7 +225,7 @@ def find_calibration(
     checkpoint: Checkpoint,
     goal: Target,
     method: str | None,
-    settings: FeatureSettings,
+    settings: LogMel,
     options: ExportOptions,
     progress: Progress,
 ) -> CalibrationSet | None:
@@ -250,7 +250,7 @@ def find_calibration(
     return calibration_set(audio, settings, options.calibration_seconds, progress.track)
 
 
-def _probe(settings: FeatureSettings, options: ExportOptions) -> verify.Probe:
+def _probe(settings: LogMel, options: ExportOptions) -> verify.Probe:
     place = options.verification or reference.EVALUATION
     return verify.make_probe(read_audio_set(place, options.verification_clips), settings)
 

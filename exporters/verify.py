@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..artifacts import Fidelity, Manifest, Parity
-from ..audio import FeatureSettings
+from ..audio import LogMel
 from ..data import AudioSet
 from ..models import DeployableCTC
 from .calibration import features_of
@@ -51,7 +51,7 @@ class Probe:
         return int(self.batches[0][1].sum())
 
 
-def make_probe(audio: AudioSet, settings: FeatureSettings) -> Probe:
+def make_probe(audio: AudioSet, settings: LogMel) -> Probe:
     """Padded batch and single clip from real audio; clips are cut at 15 s."""
     clips = [features[0] for features in features_of(audio, settings, _MAX_SECONDS)]
     lengths = torch.tensor([clip.shape[0] for clip in clips])
