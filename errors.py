@@ -13,3 +13,13 @@ class MissingExtraError(QasrError, ImportError):
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} is not installed; type: pip install 'qasr[{extra}]'")
         self.extra = extra
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, or its type's name where the message is empty."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of an exception's message, or its type's name where the message is empty."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

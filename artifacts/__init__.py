@@ -25,6 +25,7 @@ from .manifest import (
     Precision,
     Source,
 )
+from .subsampling import Stride, output_index, output_lengths, output_rate
 
 __all__ = [
     "MANIFEST_NAME",
@@ -45,7 +46,11 @@ __all__ = [
     "Precision",
     "Source",
     "Staging",
+    "Stride",
     "create",
+    "output_index",
+    "output_lengths",
+    "output_rate",
     "put_in_place",
     "read",
     "sha256_of_file",

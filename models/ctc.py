@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..artifacts import Stride, output_lengths
-from ..audio.frontends import FrontEnd
-from .architecture import Fold
+from ..audio import FrontEnd
+from .architecture import Fold, FoldedLayers
 
 State = Any
 """What a family passes from block to block, usually a NamedTuple with ``hidden`` (B, T, H)."""
 
 
 class CTCModel(nn.Module):
-    """Begins, passes its blocks one after the other, and finishes; a family implements those three.
+    """A family implements ``begin``, ``blocks`` and ``finish``; ``forward`` is written here, once.
 
-    ``forward(inputs, lengths)``: ``inputs`` (B, T, …) float32 as the front end gives them, padding on the right;
-    ``lengths`` (B,) int64 in input frames. Returns one (B, T', V) float32 tensor of logits per level, in the order of
-    ``levels``. Frames beyond a clip's own are meaningless.
+    ``forward(inputs, lengths)``: ``inputs`` (B, T, …) float32 from the front end, padding on the right; ``lengths``
+    (B,) int64 in input frames. Returns one (B, T', V) float32 tensor of logits per level, in the order of ``levels``.
+    Frames beyond a clip's length are meaningless.
     """
 
     folds: ClassVar[tuple[Fold, ...]] = ()
@@ -59,6 +60,15 @@ class CTCModel(nn.Module):
         for block in self.blocks:
             state = block(state)
         return tuple(self.finish(state).values())
+
+    def find_folds(self) -> Iterator[FoldedLayers]:
+        """Every occurrence of ``folds`` in this model."""
+        names = {name for name, _ in self.named_modules()}
+        for fold in self.folds:
+            for parent in sorted(name for name in names if fnmatchcase(name, fold.inside)):
+                source, *linears = (f"{parent}.{name}".removeprefix(".") for name in (fold.source, *fold.linears))
+                if names.issuperset((source, *linears)):
+                    yield FoldedLayers(source, tuple(linears), fold.part)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Frames of logits (B,) of clips with ``lengths`` (B,) input frames."""

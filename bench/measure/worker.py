@@ -118,11 +118,11 @@ def _write_logits(step: Logits, model: Model, engine: Engine) -> None:
 
     from ... import audio
 
-    settings = audio.FeatureSettings.from_json(model.manifest.features)
+    settings = audio.LogMel.from_json(model.manifest.features)
     found: dict[str, Any] = {}
     for index, recording in enumerate(step.recordings):
         window = next(audio.windows(partial(audio.stream, recording), settings))
-        features, lengths = audio.batch([window.features], settings)
+        features, lengths = audio.batch([window.inputs], settings)
         found |= {f"{index} {level}": logits[0] for level, logits in engine.infer(features, lengths).items()}
     np.savez(step.output, **found)
 

@@ -95,7 +95,13 @@ def test_a_bad_file_does_not_stop_the_others(model, write_audio, make_tones, tmp
     assert sorted(found) == list(range(7))
     assert sorted(place for place in found if not isinstance(found[place], QasrError)) == [1, 6]
     assert found[1].text == found[6].text == "abc"
-    for place, reason in ((0, "is empty"), (2, "no such file"), (3, "no numbers"), (4, "lasts 6 ms"), (5, "not audio")):
+    for place, reason in (
+        (0, "is empty"),
+        (2, "no such file"),
+        (3, "NaN or infinite"),
+        (4, "lasts 6 ms"),
+        (5, "not audio"),
+    ):
         assert isinstance(found[place], AudioError)
         assert reason in str(found[place])
         assert str(found[place]).count(sources[place].name) == 1
