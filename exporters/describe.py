@@ -1,4 +1,4 @@
-"""What the manifest says of an export."""
+"""The manifest of an export."""
 
 from __future__ import annotations
 

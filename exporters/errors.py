@@ -16,7 +16,7 @@ class ParityError(ExportError):
 
 
 class RequestError(ExportError, ValueError):
-    """A request that cannot be met as it was made, found before any work."""
+    """A request that cannot be met, reported before any work."""
 
     def __init__(self, message: str, *, option: str | None = None) -> None:
         super().__init__(message)

@@ -83,9 +83,7 @@ class QuantizedModel:
 
 def load(plan: Plan, checkpoint: Checkpoint, progress: Progress) -> Loaded:
     """The checkpoint's deployable model, and its logits on the verification audio."""
-    audio = read_audio_set(
-        plan.request.verification.source or reference.EVALUATION, plan.request.verification.clips
-    )
+    audio = read_audio_set(plan.request.verification.source or reference.EVALUATION, plan.request.verification.clips)
     probe = verification.make_probe(audio, checkpoint.front_end)
     with progress.step("Loading the checkpoint"):
         model = checkpoint.deployable()
@@ -141,7 +139,7 @@ def write(
     groups = input_groups(model)
     with progress.step(f"Writing {plan.target.name}"):
         checkpoint.copy_metadata(staging.folder)
-        precision = plan.target.writer().write(model, plan.target, staging.folder)
+        precision = plan.target.writer().write(model, plan.target, checkpoint, staging.folder)
     manifest = describe(
         plan,
         checkpoint,

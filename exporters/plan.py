@@ -77,17 +77,17 @@ def resolve(request: Request) -> Plan:
     for option, applies_to in _idle(request, target, method):
         raise IdleOptionError(option, applies_to)
     _check_values(request)
-    asked = request.quantization
+    requested = request.quantization
     return Plan(
         request=request,
         target=target,
         method=method,
-        quantization=_quantization(target, asked),
+        quantization=_quantization(target, requested),
         mixed=mixed,
         engine=_engine(target, request.engine),
         calibration_clips=request.calibration.clips or _CALIBRATION_CLIPS,
         calibration_seconds=request.calibration.seconds or _CALIBRATION_SECONDS,
-        journal=asked.journal,
+        journal=requested.journal,
     )
 
 
@@ -107,7 +107,9 @@ def check_explainable(plan: Plan) -> None:
     if plan.method is None:
         raise RequestError(f"{plan.target.name} quantizes nothing, so there is nothing to explain", option="--explain")
     if plan.method == MAP:
-        raise RequestError("a precision map leaves nothing to choose, so there is nothing to explain", option="--explain")
+        raise RequestError(
+            "a precision map leaves nothing to choose, so there is nothing to explain", option="--explain"
+        )
 
 
 def methods_without_calibration(target: Target) -> list[str]:
@@ -123,8 +125,8 @@ def _needs_calibration(target: Target, method: str | None, bits_budget: float | 
     return TECHNIQUES[method].needs_calibration or target.layers.activation == "static"
 
 
-def _mixed(target: Target, asked: MixingRequest) -> MixedPlan | None:
-    options = [option for _, option, _ in given(asked, "mixing")]
+def _mixed(target: Target, requested: MixingRequest) -> MixedPlan | None:
+    options = [option for _, option, _ in given(requested, "mixing")]
     if not target.formats:
         if options:
             raise IdleOptionError(options[0], _MIXED)
@@ -134,9 +136,9 @@ def _mixed(target: Target, asked: MixingRequest) -> MixedPlan | None:
             f"{' and '.join(options)} exclude each other: one of them decides the formats", option=options[1]
         )
     return MixedPlan(
-        budget_points=asked.budget_points if options else _BUDGET_POINTS,
-        budget_bytes=asked.budget_bytes,
-        precision_map=asked.precision_map,
+        budget_points=requested.budget_points if options else _BUDGET_POINTS,
+        budget_bytes=requested.budget_bytes,
+        precision_map=requested.precision_map,
     )
 
 
@@ -206,17 +208,19 @@ def _applies(request: Request, target: Target, method: str | None) -> dict[str, 
 
 
 def _check_values(request: Request) -> None:
-    asked, calibration = request.quantization, request.calibration
-    if asked.observer is not None and asked.observer not in OBSERVERS:
-        raise RequestError(f"no observer {asked.observer!r}; available are {', '.join(OBSERVERS)}", option="--observer")
-    if asked.group_size is not None and asked.group_size not in _GROUP_SIZES:
+    requested, calibration = request.quantization, request.calibration
+    if requested.observer is not None and requested.observer not in OBSERVERS:
+        raise RequestError(
+            f"no observer {requested.observer!r}; available are {', '.join(OBSERVERS)}", option="--observer"
+        )
+    if requested.group_size is not None and requested.group_size not in _GROUP_SIZES:
         sizes = ", ".join(map(str, _GROUP_SIZES))
-        raise RequestError(f"--group-size {asked.group_size} is none of {sizes}", option="--group-size")
+        raise RequestError(f"--group-size {requested.group_size} is none of {sizes}", option="--group-size")
     limits: tuple[tuple[str, float | None, float, float, bool], ...] = (
-        ("--percentile", asked.percentile, 50, 100, True),
-        ("--strength", asked.strength, 0, 1, False),
-        ("--bits-budget", asked.bits_budget, 2, 4, False),
-        ("--damping", asked.damping, 0, 1, True),
+        ("--percentile", requested.percentile, 50, 100, True),
+        ("--strength", requested.strength, 0, 1, False),
+        ("--bits-budget", requested.bits_budget, 2, 4, False),
+        ("--damping", requested.damping, 0, 1, True),
         ("--budget-per", request.mixing.budget_points, 0, math.inf, False),
         ("--budget-size", request.mixing.budget_bytes, 0, math.inf, True),
         ("--calibration-clips", calibration.clips, 1, math.inf, False),
@@ -225,16 +229,18 @@ def _check_values(request: Request) -> None:
     )
     for option, value, low, high, above in limits:
         if value is not None and not (low <= value <= high and not (above and value == low)):
-            bounds = f"{'above' if above else 'at least'} {low:g}" + (f" and at most {high:g}" if high < math.inf else "")
+            bounds = f"{'above' if above else 'at least'} {low:g}" + (
+                f" and at most {high:g}" if high < math.inf else ""
+            )
             raise RequestError(f"{option} must be {bounds}, not {value:g}", option=option)
     if request.revision is not None and (Path(request.model).exists() or "/" not in request.model):
         raise IdleOptionError("--revision", "models on the Hub")
 
 
-def _quantization(target: Target, asked: QuantizationRequest) -> Quantization:
+def _quantization(target: Target, requested: QuantizationRequest) -> Quantization:
     """The target's layers with what the user chose. Raises RequestError for zero points that it cannot hold."""
     weight = target.layers.weight
-    if weight.symmetric and asked.symmetric is False:
+    if weight.symmetric and requested.symmetric is False:
         able = [
             row.name
             for row in targets.TARGETS.values()
@@ -244,29 +250,29 @@ def _quantization(target: Target, asked: QuantizationRequest) -> Quantization:
             f"{target.name} cannot hold zero points; leave --asymmetric out, or use {' or '.join(able)}",
             option="--asymmetric",
         )
-    symmetric = weight.symmetric if asked.symmetric is None else asked.symmetric
+    symmetric = weight.symmetric if requested.symmetric is None else requested.symmetric
     return Quantization(
-        weight=replace(weight, symmetric=symmetric, group_size=asked.group_size or weight.group_size),
-        bits_budget=asked.bits_budget,
+        weight=replace(weight, symmetric=symmetric, group_size=requested.group_size or weight.group_size),
+        bits_budget=requested.bits_budget,
         activation=target.layers.activation,
         outputs=target.layers.outputs,
-        exclude=asked.exclude,
+        exclude=requested.exclude,
         ranges=Ranges(
-            observer=asked.observer or "minmax",  # type: ignore[arg-type]  # checked above
-            percentile=Ranges().percentile if asked.percentile is None else asked.percentile,
+            observer=requested.observer or "minmax",  # type: ignore[arg-type]  # checked above
+            percentile=Ranges().percentile if requested.percentile is None else requested.percentile,
             symmetric=target.layers.symmetric_inputs,
         ),
-        smoothquant=SmoothQuantOptions(strength=asked.strength),
+        smoothquant=SmoothQuantOptions(strength=requested.strength),
         gptq=GPTQOptions(
-            damping=GPTQOptions().damping if asked.damping is None else asked.damping,
-            activation_order=asked.activation_order is not False,
+            damping=GPTQOptions().damping if requested.damping is None else requested.damping,
+            activation_order=requested.activation_order is not False,
         ),
     )
 
 
-def _engine(target: Target, asked: Any) -> Any:
+def _engine(target: Target, requested: Any) -> Any:
     if target.options_type is None:
         return None
-    options = target.options_type() if asked is None else asked
+    options = target.options_type() if requested is None else requested
     options.check()
     return options

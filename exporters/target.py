@@ -15,7 +15,7 @@ from ..version import installed
 
 if TYPE_CHECKING:
     from ..audio.frontends import FrontEnd
-    from ..models import CTCModel
+    from ..models import Checkpoint, CTCModel
 
 TORCH = ("torch", "transformers")
 """Libraries that every export needs."""
@@ -113,10 +113,11 @@ class Target:
 class Writer(Protocol):
     """``exporters/<engine>/writer.py``."""
 
-    def write(self, model: CTCModel, target: Target, folder: Path) -> Precision:
+    def write(self, model: CTCModel, target: Any, checkpoint: Checkpoint, folder: Path) -> Precision:
         """Write the engine's files into ``folder`` and return what was counted in them (``kernels`` still empty).
 
-        The model is consumed. Raises ExportError for a layer whose scheme the engine cannot express.
+        ``model`` was made from ``checkpoint``, whose configuration and vocabulary are in ``folder`` already; it is
+        consumed. Raises ExportError for a layer whose scheme the engine cannot express.
         """
 
     def integer_kernels(self, kernels: Mapping[str, int]) -> int:

@@ -35,7 +35,7 @@ class Trained:
         return self.stored.method
 
     def quantization(self, plan: Plan, model: CTCModel, planned: Quantization) -> Quantization:
-        """``planned`` with what the training has decided. Raises ExportError for a layer that the target cannot hold."""
+        """``planned`` with what the training has decided. Raises ExportError for a layer that the target lacks."""
         for name, layer in self.stored.layers.items():
             reason = _unsupported_reason(plan.target, name, layer, model.convolution_layers)
             if reason is not None:

@@ -28,7 +28,7 @@ class HfTarget(Target):
 
     @property
     def rounds_to_bf16(self) -> bool:
-        """bitsandbytes' CPU kernels round inputs on the way: 0.3 % of a layer's output."""
+        """Bitsandbytes' CPU kernels round inputs on the way: 0.3 % of a layer's output."""
         return self.format == "bitsandbytes"
 
 

@@ -14,7 +14,7 @@ from .timing import linear_seconds
 
 
 class TargetCosts:
-    """See ``quantizers.search.Costs``. ``files``: of the checkpoint, copied into every artifact; ``cache``: for times."""
+    """See ``quantizers.search.Costs``. ``files``: those of the checkpoint that every artifact holds; ``cache``: for times."""
 
     def __init__(self, plan: Plan, files: Sequence[Path], cache: Path) -> None:
         self._target = plan.target

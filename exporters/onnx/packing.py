@@ -1,4 +1,4 @@
-"""Layers with weights of few bits in the form that ONNX Runtime's MatMulNBits takes."""
+"""Layers with low-bit weights in the layout of ONNX Runtime's MatMulNBits."""
 
 from __future__ import annotations
 

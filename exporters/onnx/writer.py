@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ...artifacts import Precision
-from ...models import CTCModel
+from ...models import Checkpoint, CTCModel
 from ...quantizers.layers.grouped import GroupedLinear
 from ...quantizers.layers.quantized import Quantized
 from ...quantizers.layers.replacing import replace
@@ -33,7 +33,7 @@ _INTEGER_KERNELS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMat
 _EXTERNAL_ABOVE_BYTES = 1 << 30
 
 
-def write(model: CTCModel, target: Target, folder: Path) -> Precision:
+def write(model: CTCModel, target: Target, checkpoint: Checkpoint, folder: Path) -> Precision:
     """Write ``model.onnx`` (and ``model.onnx_data`` above 1 GiB): the front end's two inputs, one output per level.
 
     The model's float Linears are replaced, so it is of no use afterwards.

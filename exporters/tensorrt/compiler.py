@@ -52,7 +52,7 @@ def unsupported_reason(options: TensorRTOptions) -> str | None:
         )
     if options.flavour == "tensorrt" and cuda.capability() is None:
         return (
-            "TensorRT builds engines on the GPU that runs them, and there is none here; use --flavour rtx, "
+            "TensorRT builds engines on the GPU that runs them, and this machine has none; use --flavour rtx, "
             "or give --onnx-only and build elsewhere"
         )
     return None
@@ -169,8 +169,8 @@ def _in_a_fresh_process(plan: dict[str, Any]) -> dict[str, Any]:
     command = [sys.executable, "-m", f"{__package__}.build"]
     done = subprocess.run(command, input=json.dumps(plan), capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = [line for line in done.stderr.strip().splitlines() if line]
-        reason = said[-1] if said else f"its process ended with {done.returncode}"
+        lines = [line for line in done.stderr.strip().splitlines() if line]
+        reason = lines[-1] if lines else f"its process ended with {done.returncode}"
         raise ExportError(f"TensorRT built no engine ({reason.removeprefix('error: ')})")
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return report

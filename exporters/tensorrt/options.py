@@ -10,7 +10,7 @@ from ..errors import RequestError
 
 @dataclass(frozen=True, kw_only=True)
 class TensorRTOptions:
-    """Options of targets called tensorrt-…"""
+    """Build options of TensorRT engines."""
 
     flavour: Flavour | None = None
     """Which TensorRT; None takes TensorRT itself where it and a GPU are available, else TensorRT-RTX."""

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...artifacts import Precision
-from ...models import CTCModel
+from ...models import Checkpoint, CTCModel
 from ..onnx import writer as onnx
 from ..target import Target
 from .read_back import eight_bit_products
 from .typed_qdq import typed_graph
 
 
-def write(model: CTCModel, target: Target, folder: Path) -> Precision:
+def write(model: CTCModel, target: Target, checkpoint: Checkpoint, folder: Path) -> Precision:
     """Write ``model.onnx``: float16 with Q/DQ, the inputs and outputs of every target.
 
     The model is consumed. Raises ExportError for a scheme that the engine cannot express.

@@ -11,7 +11,7 @@ import torch.ao.quantization.fx._decomposed  # registers the operators
 from torch import Tensor, nn
 
 from ...artifacts import Precision
-from ...models import CTCModel
+from ...models import Checkpoint, CTCModel
 from ...quantizers.layers.quantized import DynamicLinear, Quantized, StaticLinear
 from ...quantizers.layers.replacing import replace
 from ...quiet import quiet
@@ -25,12 +25,12 @@ _INT8 = (-128, 127, torch.int8)
 _UINT8 = (0, 255, torch.uint8)
 
 
-def write(model: CTCModel, target: Target, folder: Path) -> Precision:
+def write(model: CTCModel, target: Target, checkpoint: Checkpoint, folder: Path) -> Precision:
     """Write ``model.pt2``, dynamic in batch and time.
 
-    The form is that of torch's own PT2E quantization, so other backends can lower it too. Autocast is no part of it:
-    the runtime turns it on where the target's execution says so. The model is consumed. Raises
-    ExportError for a scheme other than static and dynamic.
+    The layout is that of torch's own PT2E quantization, so other backends can lower it too. Autocast is no part of
+    it: the runtime turns it on by the manifest's ``execution``. The model is consumed. Raises ExportError for a scheme
+    other than static and dynamic.
     """
     layers = [name for name, module in model.named_modules() if isinstance(module, Quantized)]
     for name in layers:

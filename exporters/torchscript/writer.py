@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...artifacts import Precision
-from ...models import CTCModel
+from ...models import Checkpoint, CTCModel
 from ...quantizers.layers.quantized import DynamicLinear, Quantized, StaticLinear
 from ...quantizers.layers.replacing import replace
 from ..errors import ExportError
@@ -26,7 +26,7 @@ _MANGLED = re.compile(rb"___torch_mangle_(\d+)")
 _OWN = frozenset({"version", "byteorder", ".data/serialization_id", ".data/version"})
 
 
-def write(model: CTCModel, target: Target, folder: Path) -> Precision:
+def write(model: CTCModel, target: Target, checkpoint: Checkpoint, folder: Path) -> Precision:
     """Write ``model.pt``, a trace with dynamic batch and time, for the kernels that the target names.
 
     The integers and scales are those of the model's layers. The model is consumed. Raises
@@ -76,7 +76,7 @@ class _Packed(nn.Module):
 class _Dynamic(_Packed):
     def forward(self, input: Tensor) -> Tensor:
         # The last argument would halve the input's range to 7 bits, against saturation on x86 without VNNI. The scheme
-        # has 8; docs/export.md says which CPUs that concerns.
+        # has 8; docs/export.md lists the CPUs concerned.
         return torch.ops.quantized.linear_dynamic(input, self.packed, False)  # type: ignore[no-any-return]
 
 
@@ -94,7 +94,7 @@ class _Static(_Packed):
 
 
 class _StaticBothSides(_Static):
-    """QNNPACK: quantized input and output, the only static form that it has."""
+    """QNNPACK: quantized input and output, its only static layout."""
 
     def __init__(self, layer: StaticLinear) -> None:
         super().__init__(layer)
@@ -136,20 +136,20 @@ def _trace(model: CTCModel) -> torch.jit.ScriptModule:
 
 def _save(traced: torch.jit.ScriptModule, path: Path) -> None:
     """Save without what differs between exports: debug records with paths, and numbers counted through a process."""
-    whole = path.with_suffix(".whole")
+    complete = path.with_suffix(".complete")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.save(traced, str(whole))
-    reader = torch._C.PyTorchFileReader(str(whole))
+        torch.jit.save(traced, str(complete))
+    reader = torch._C.PyTorchFileReader(str(complete))
     names = [name for name in reader.get_all_records() if not name.endswith(".debug_pkl") and name not in _OWN]
     code = {name for name in names if name.startswith("code/") or name in {"data.pkl", "constants.pkl"}}
-    # Classes of one name are told apart by such a number, in file names, code and (as newline-ended text) pickles.
+    # Classes of one name are distinguished by such a number, in file names, code and (as newline-ended text) pickles.
     text = b"".join([name.encode() for name in names] + [reader.get_record(name) for name in sorted(code)])
     numbers = sorted({int(number) for number in _MANGLED.findall(text)})
-    place = {number: rank for rank, number in enumerate(numbers)}
+    ranks = {number: rank for rank, number in enumerate(numbers)}
 
     def renumbered(content: bytes) -> bytes:
-        return _MANGLED.sub(lambda found: b"___torch_mangle_%d" % place[int(found[1])], content)
+        return _MANGLED.sub(lambda match: b"___torch_mangle_%d" % ranks[int(match[1])], content)
 
     writer = torch._C.PyTorchFileWriter(str(path))
     for renamed, name in sorted((renumbered(name.encode()).decode(), name) for name in names):
@@ -158,7 +158,7 @@ def _save(traced: torch.jit.ScriptModule, path: Path) -> None:
         writer.write_record(renamed, record, len(record))
     writer.write_end_of_file()
     del reader
-    whole.unlink()
+    complete.unlink()
 
 
 def _operators(traced: torch.jit.ScriptModule) -> dict[str, int]:

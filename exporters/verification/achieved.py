@@ -14,7 +14,7 @@ _STORED = {"float16": "fp16", "float32": "fp32"}
 
 
 def achieved(target: Target, writer: Writer, precision: Precision, kernels: dict[str, int]) -> Precision:
-    """``precision`` with the executed ``kernels``. Raises ExportError where a quantized layer did not run in integers."""
+    """``precision`` with the executed ``kernels``. Raises ExportError where a quantized layer ran in float."""
     integer = writer.integer_kernels(kernels)
     if integer < precision.quantized_layers:
         raise ExportError(

@@ -44,8 +44,8 @@ def tolerance(least: float, *noises: float) -> float:
 
     A last-bit difference can round an activation to the neighbouring integer; through the layers that grows towards the
     rounding noise that the quantized model itself carries, and no further: two roundings of one model, each with noise
-    e against fp32, lie √2 e apart when their noises have nothing in common. Independent noises (8-bit integers, bf16)
-    add as squares. A wrong scale or layer lies far beyond.
+    e against fp32, are √2 e apart when their noises have nothing in common. Independent noises (8-bit integers, bf16)
+    add as squares. A wrong scale or layer is far beyond.
     """
     return max(least, _rounded(_SQRT_TWO * math.hypot(*noises)))
 
@@ -80,7 +80,7 @@ def _pairs(logits: Logits, reference: Logits) -> list[tuple[NDArray[np.float32],
         for level in right:
             if left[level].shape != right[level].shape:
                 raise ParityError(
-                    f"the artifact gives {left[level].shape} logits for {level}, its model {right[level].shape}"
+                    f"the artifact returns {left[level].shape} logits for {level}, its model {right[level].shape}"
                 )
             pairs.append((left[level], right[level]))
     return pairs

@@ -1,4 +1,4 @@
-"""The inputs on which models are compared, and their logits: of a torch model, and of an artifact in a fresh process."""
+"""Inputs on which models are compared, and the logits of a torch model and of an artifact in a fresh process."""
 
 from __future__ import annotations
 

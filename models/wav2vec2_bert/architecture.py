@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...audio import FrontEnd, LogMel
 from ...errors import MissingExtraError, first_line
-from ..architecture import StockLayer
+from ..architecture import RemoteCode, StockLayer
 from ..checkpoint import Checkpoint
 from ..ctc import CTCModel
 from ..errors import CheckpointError, UnsupportedModelError
@@ -97,6 +97,18 @@ class Wav2Vec2Bert:
     def other_weights(self, model: CTCModel) -> dict[str, Tensor]:
         """See ``write_back.other_weights``."""
         return write_back.other_weights(_own(model))
+
+    def remote_code(self, config: Any) -> RemoteCode | None:
+        """The class of several heads."""
+        if config.model_type != _MULTI_LEVEL:
+            return None
+        from ...recitation import multilevel
+
+        return RemoteCode(
+            Path(multilevel.__file__),
+            multilevel.MultiLevelCTCConfig.__name__,
+            multilevel.Wav2Vec2BertForMultilevelCTC.__name__,
+        )
 
     def stock_config(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Without SpecAugment, whose embedding the deployable model does not have."""
