@@ -15,13 +15,12 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..artifacts import Artifact, read
+from ..artifacts import Artifact, output_index, output_lengths, read
 from ..audio import (
     OVERLAP_SECONDS,
     SAMPLE_RATE,
     WINDOW_SECONDS,
     AudioError,
-    LogMel,
     Transform,
     Window,
     batch,
@@ -73,7 +72,7 @@ class Model:
         self._engine = engine
         self._streams = streams
         self._transform = transform
-        self._settings = LogMel.from_json(self.manifest.features)
+        self._settings = self.manifest.front_end
         longest = self.manifest.limits.max_frames
         if longest is not None:
             window_seconds = min(window_seconds, longest / self._settings.frames_per_second)
@@ -224,15 +223,11 @@ class Model:
             ]
 
     def _output_length(self, frames: int) -> int:
-        for kernel, stride, padding in self.manifest.subsampling:
-            frames = (frames + 2 * padding - kernel) // stride + 1
-        return frames
+        return output_lengths(frames, self.manifest.strides)
 
     def _output_place(self, frame: int) -> int:
         """The logit frame that stands for an input frame."""
-        for _, stride, _ in self.manifest.subsampling:
-            frame = round(frame / stride)
-        return frame
+        return output_index(frame, self.manifest.strides)
 
     def _transcript(self, frames: Frames, recording: _Recording) -> Transcript:
         return transcribe_frames(

@@ -118,7 +118,7 @@ def _write_logits(step: Logits, model: Model, engine: Engine) -> None:
 
     from ... import audio
 
-    settings = audio.LogMel.from_json(model.manifest.features)
+    settings = model.manifest.front_end
     found: dict[str, Any] = {}
     for index, recording in enumerate(step.recordings):
         window = next(audio.windows(partial(audio.stream, recording), settings))

@@ -14,7 +14,10 @@ from .timing import linear_seconds
 
 
 class TargetCosts:
-    """See ``quantizers.search.Costs``. ``files``: those of the checkpoint that every artifact holds; ``cache``: for times."""
+    """See ``quantizers.search.Costs``.
+
+    ``files``: those of the checkpoint that every artifact holds; ``cache``: folder for measured times.
+    """
 
     def __init__(self, plan: Plan, files: Sequence[Path], cache: Path) -> None:
         self._target = plan.target

@@ -74,7 +74,7 @@ def _two_level_group_size(model: CTCModel) -> int | None:
 
 
 def _rename(model: ov.Model) -> None:
-    """Name nodes by their index: OpenVINO's own names are numbered through a process, so a second export would differ."""
+    """Name nodes by their index: OpenVINO numbers them through a process, so a second export would differ."""
     model.set_friendly_name("qasr")
     for index, node in enumerate(model.get_ordered_ops()):
         if node.get_type_name() not in {"Parameter", "Result"}:

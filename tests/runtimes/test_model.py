@@ -65,7 +65,7 @@ def test_windows_give_what_the_whole_gives(toy, write_audio, make_tones):
 
 
 def test_a_window_obeys_the_limits_of_the_artifact(toy, make_tones):
-    limited = msgspec.structs.replace(toy.manifest, limits=InputLimits(160, max_frames=200, max_batch=2))
+    limited = msgspec.structs.replace(toy.manifest, limits=InputLimits(max_frames=200, max_batch=2))
     engine = Recorder(load(toy.folder)._engine)
     model = Model(Artifact(toy.folder, limited), engine)
     assert model.transcribe(make_tones("abc" * 10)).text == "abc" * 10
