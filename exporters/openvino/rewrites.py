@@ -91,8 +91,9 @@ def round_before_transpose(model: ov.Model) -> None:
     for rounding in model.get_ordered_ops():
         if rounding.get_type_name() != "FakeQuantize":
             continue
-        reshape = rounding.input_value(0).get_node()
-        transpose = reshape.input_value(0).get_node() if reshape.get_type_name() == "Reshape" else reshape
+        transpose = reshape = rounding.input_value(0).get_node()
+        if reshape.get_type_name() == "Reshape":
+            transpose = reshape.input_value(0).get_node()
         converts = [target.get_node() for target in rounding.output(0).get_target_inputs()]
         if transpose.get_type_name() != "Transpose" or [node.get_type_name() for node in converts] != ["Convert"]:
             continue
@@ -100,8 +101,9 @@ def round_before_transpose(model: ov.Model) -> None:
         early = op.fake_quantize(transpose.input_value(0), *limits, rounding.get_attributes()["levels"])
         integers = op.convert(early, converts[0].get_element_type().to_string())
         turned = op.transpose(integers, transpose.input_value(1))
-        shaped = op.reshape(turned, reshape.input_value(1), reshape.get_attributes()["special_zero"])
-        _replace(converts[0].output(0), shaped.output(0))
+        if reshape is not transpose:
+            turned = op.reshape(turned, reshape.input_value(1), reshape.get_attributes()["special_zero"])
+        _replace(converts[0].output(0), turned.output(0))
     model.validate_nodes_and_infer_types()
 
 

@@ -9,7 +9,7 @@ from qasr import reference
 from qasr.audio import AudioError, LogMel
 from qasr.data import read_audio_set
 from qasr.exporters import calibration
-from qasr.exporters.calibration import calibration_set, warnings
+from qasr.exporters.calibration import calibration_set, inputs_of, warnings
 
 
 def test_long_clips_are_cut(tmp_path, write_audio, speechlike):
@@ -39,8 +39,8 @@ def test_too_little_audio(tmp_path, write_audio, speechlike):
     for number in range(3):
         write_audio(f"{number}.wav", speechlike(1.0 + number))
     assert warnings(read_audio_set(tmp_path, 9), 20.0) == [
-        f"calibration on {tmp_path.name}: 3 clips (6 s); ranges from so little audio cut off values that it does not hold, "
-        "so other voices and rooms may be transcribed worse; give at least 32 clips and 30 s"
+        f"calibration on {tmp_path.name}: 3 clips (6 s); ranges from so little audio cut off values that it does not "
+        "hold, so other voices and rooms may be transcribed worse; give at least 32 clips and 30 s"
     ]
     (only,) = warnings(read_audio_set(tmp_path, 1), 20.0)
     assert ": 1 clip (1 s); " in only
