@@ -13,6 +13,9 @@ from ..artifacts import Stride, output_lengths
 from ..audio import FrontEnd
 from .architecture import Fold, FoldedLayers
 
+# Of inputs for tracing.
+_EXAMPLE_SECONDS = 1.28
+
 State = Any
 """What a family passes from block to block, usually a NamedTuple with ``hidden`` (B, T, H)."""
 
@@ -89,6 +92,11 @@ class CTCModel(nn.Module):
         for one in self.strides:
             rate /= one.stride
         return rate
+
+    @property
+    def example_frames(self) -> int:
+        """Input frames of 1.28 s, long enough for any model: 64 at 50 frames per second."""
+        return round(_EXAMPLE_SECONDS * self.front_end.frames_per_second)
 
     def example_inputs(self, batch: int, frames: int) -> tuple[Tensor, Tensor]:
         """Inputs and lengths for tracing: zeros, every second clip about half as long as the others."""

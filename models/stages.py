@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from .ctc import CTCModel
 from .errors import UnsupportedModelError
 
-_EXAMPLE_SECONDS = 1.28
 # Values of a relative index or of lengths: stored so, a T × T index takes an eighth.
 _NARROW = (torch.uint8, torch.int16, torch.int32)
 
@@ -76,11 +75,12 @@ def linear_stages(model: CTCModel) -> dict[str, LinearStage]:
     def record(name: str) -> Any:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             rows = inputs[0].numel() // inputs[0].shape[-1]
-            found.setdefault(name, LinearStage(stage, rows / _EXAMPLE_SECONDS))
+            found.setdefault(name, LinearStage(stage, rows / seconds))
 
         return hook
 
-    given: Any = model.example_inputs(1, round(_EXAMPLE_SECONDS * model.front_end.frames_per_second))
+    given: Any = model.example_inputs(1, model.example_frames)
+    seconds = model.example_frames / model.front_end.frames_per_second
     with ExitStack() as hooks:
         for name, linear in linears.items():
             hooks.callback(linear.register_forward_pre_hook(record(name)).remove)

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ...models import DeployableCTC
-from ..technique import Options, quantizable, replace
+from ...models import CTCModel
+from ..options import Quantization
 from . import grid
 from . import operators as ops
 from .grouped import GroupedLinear
 from .quantized import Range, StaticLinear
+from .rewrite import quantizable, replace
 
 # Of the newest batch in a moving average of ranges: after 50 batches the first counts for less than one part in ten.
 _NEWEST = 0.05
@@ -181,13 +182,13 @@ class FakeGroupedLinear(nn.Module):
 Fake = FakeStaticLinear | FakeGroupedLinear
 
 
-def without_bias(model: DeployableCTC) -> list[str]:
+def without_bias(model: CTCModel) -> list[str]:
     """Names of the Linears that have none, which quantized layers fill with zeros."""
     return [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module.bias is None]
 
 
 def prepare(
-    model: DeployableCTC, options: Options, frames: Frames, *, learn_scales: bool, biasless: Collection[str]
+    model: CTCModel, quantization: Quantization, frames: Frames, *, learn_scales: bool, biasless: Collection[str]
 ) -> list[str]:
     """Replace every GroupedLinear, or where there is none every chosen Linear, by a layer that trains as it will be.
 
@@ -196,9 +197,9 @@ def prepare(
     """
     model.requires_grad_(True)
     grouped = [(name, module) for name, module in model.named_modules() if isinstance(module, GroupedLinear)]
-    linears = [] if grouped else quantizable(model, options.exclude)
+    linears = [] if grouped else quantizable(model, quantization.exclude)
     for name, layer in grouped:
-        rounds = options.activation == "grouped"
+        rounds = quantization.activation == "grouped"
         replace(model, name, FakeGroupedLinear(layer, round_inputs=rounds, learn_scales=learn_scales))
     for name, linear in linears:
         replace(
@@ -207,8 +208,8 @@ def prepare(
             FakeStaticLinear(
                 linear,
                 frames,
-                symmetric_inputs=options.symmetric_inputs,
-                outputs=options.outputs,
+                symmetric_inputs=quantization.ranges.symmetric,
+                outputs=quantization.outputs,
                 learn_scales=learn_scales,
             ),
         )
@@ -238,7 +239,7 @@ def learn_ranges(model: nn.Module) -> None:
             module.scale.requires_grad_(True)
 
 
-def finished(model: DeployableCTC) -> DeployableCTC:
+def finished(model: CTCModel) -> CTCModel:
     """A copy of the model with every layer as engines take it, on the CPU."""
     memo = {id(layer): layer.finished() for layer in model.modules() if isinstance(layer, Fake)}
     return copy.deepcopy(model, memo).cpu().eval().requires_grad_(False)
