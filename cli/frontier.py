@@ -14,7 +14,7 @@ from rich.table import Table
 from ..errors import MissingExtraError, QasrError
 
 if TYPE_CHECKING:
-    from ..quantizers.search import MixtureSearch, Point
+    from ..quantizers.search.mixed import MixtureSearch, Point
 
 _WIDTH, _HEIGHT = 72, 14
 

@@ -65,7 +65,7 @@ def _there(model: str, folder: Path) -> dict[Maker, Path]:
 
 def _export(model: str, maker: Maker, folder: Path, calibration: Path | None, console: Console) -> Path:
     # Only now: torch takes seconds to import.
-    from ..exporters.options import ExportOptions
+    from ..exporters import CalibrationRequest, Request, resolve
     from ..exporters.pipeline import export
 
     target, method = maker

@@ -10,8 +10,9 @@ from ..data import read_audio_set
 from ..models import Checkpoint, open_checkpoint
 from ..quantizers import apply as techniques
 from ..quantizers.calibration import Work
-from ..quantizers.search import MixtureSearch, find_mixture
-from ..quantizers.search.sensitivity import Sensitivity, float_copy, sensitivity
+from ..quantizers.layers.rewrite import shallow_copy
+from ..quantizers.search.mixed import MixtureSearch, find_mixture
+from ..quantizers.search.sensitivity import Sensitivity, sensitivity
 from .calibration import calibrate, inputs_of
 from .errors import ExportError
 from .mixed.mixture import check_map, mixture
@@ -73,7 +74,7 @@ def _explain(plan: Plan, checkpoint: Checkpoint, progress: Progress) -> Explanat
     )
     audio = read_audio_set(source or bundled, _CLIPS)
     clips = list(inputs_of(audio, checkpoint.front_end, _SECONDS))
-    quantized = float_copy(original)
+    quantized = shallow_copy(original)
     techniques.check(method, quantized, quantization, calibration)
     notes: dict[str, Any] = techniques.quantize(method, quantized, quantization, work)
     report = sensitivity(original, quantized, clips, progress.track)

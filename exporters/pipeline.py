@@ -13,11 +13,11 @@ from .. import reference
 from ..artifacts import Artifact, InputLimits, Manifest, Source, Staging, create
 from ..data import read_audio_set
 from ..models import Checkpoint, CTCModel, open_checkpoint
-from ..quantizers import Quantization
 from ..quantizers import apply as techniques
 from ..quantizers.calibration import CalibrationSet, Work
 from ..quantizers.layers.quantized import Quantized
-from ..quantizers.search import Mixture, quantize_mixed
+from ..quantizers.search.mixed import quantize_mixed
+from ..quantizers.search.mixture import Mixture
 from . import verification
 from .calibration import calibrate
 from .describe import describe, input_groups
@@ -104,11 +104,13 @@ def quantize(
     """Quantize the model in place, and run it on the verification audio."""
     model = loaded.model
     assert model is not None
-    quantization, options = plan.for_model(model), {}
+    quantization = plan.for_model(model)
+    options: dict[str, Any] = {}
     method = plan.method if trained is None else trained.method
     if trained is not None:
         quantization = trained.quantization(plan, model, quantization)
         trained.put_into(model, quantization)
+        options = {"exclude": list(quantization.exclude), "weights": str(quantization.weight)}
     elif mix is not None:
         options = quantize_mixed(model, quantization, mix, work, by_map=method == MAP)
     elif method is not None:
@@ -119,7 +121,7 @@ def quantize(
     with progress.step("Running the torch model of the artifact"):
         logits = verification.run_torch(model, loaded.probe)
     rounds = any(layer.scheme.activation.mode != "none" for layer in model.modules() if isinstance(layer, Quantized))
-    return QuantizedModel(logits, method, _options(quantization, method, options), rounds)
+    return QuantizedModel(logits, method, options, rounds)
 
 
 def write(
@@ -216,8 +218,3 @@ def _with_precision(plan: Plan, manifest: Manifest, kernels: dict[str, int]) -> 
     achieved = verification.achieved(plan.target, plan.target.writer(), manifest.precision, kernels)
     return msgspec.structs.replace(manifest, precision=achieved)
 
-
-def _options(quantization: Quantization, method: str | None, chosen: dict[str, Any]) -> dict[str, Any]:
-    if method is None:
-        return {}
-    return {"exclude": list(quantization.exclude), "weights": str(quantization.weight), **chosen}

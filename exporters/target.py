@@ -144,8 +144,6 @@ class Compiled:
     execution: dict[str, str]
     kernels: dict[str, int] = field(default_factory=dict)
     """What the file will execute, read back from it; empty where it does not say."""
-    verified: str = ""
-    """What was verified before it was compiled."""
     runs_here: bool = False
     """Whether this machine can run it, so that the file itself can be verified."""
 

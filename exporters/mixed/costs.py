@@ -8,13 +8,13 @@ from pathlib import Path
 from torch import nn
 
 from ...models import CTCModel
-from ...quantizers.search import BITS
+from ...quantizers.search.formats import BITS
 from ..plan import Plan
 from .timing import linear_seconds
 
 
 class TargetCosts:
-    """See ``quantizers.search.Costs``.
+    """See ``quantizers.search.mixture.Costs``.
 
     ``files``: those of the checkpoint that every artifact holds; ``cache``: folder for measured times.
     """

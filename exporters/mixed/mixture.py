@@ -12,7 +12,9 @@ from ...caches import cache_folder
 from ...data import DataError, read_audio_set
 from ...models import Checkpoint
 from ...quantizers.calibration import CalibrationSet
-from ...quantizers.search import FLOAT, Mixture, check_formats, parse_map
+from ...quantizers.search.formats import check_formats
+from ...quantizers.search.mixture import FLOAT, Mixture
+from ...quantizers.search.precision_map import parse_map
 from ..errors import ExportError
 from ..plan import Plan
 from .costs import TargetCosts

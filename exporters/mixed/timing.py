@@ -18,7 +18,7 @@ from ...quantizers import ActivationScheme, Scheme, WeightScheme
 from ...quantizers.layers.grid import by_range
 from ...quantizers.layers.grouped import GroupedLinear
 from ...quantizers.layers.quantized import StaticLinear
-from ...quantizers.search import BITS
+from ...quantizers.search.formats import BITS
 from ...quantizers.search.ledger import Ledger
 from ...version import version_of
 from ..target import Target

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ...kernels.layout import pack
-from ...quantizers import GroupedLinear
+from ...quantizers.layers.grouped import GroupedLinear
 
 
 class PackedLinear(nn.Module):

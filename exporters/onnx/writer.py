@@ -16,7 +16,7 @@ from ...artifacts import Precision
 from ...models import Checkpoint, CTCModel
 from ...quantizers.layers.grouped import GroupedLinear
 from ...quantizers.layers.quantized import Quantized
-from ...quantizers.layers.replacing import replace
+from ...quantizers.layers.rewrite import replace
 from ...quiet import quiet
 from ..errors import ExportError
 from ..target import Target

@@ -98,7 +98,7 @@ def compile(  # noqa: A001
         "verified": "the engine, on this GPU" if runs_here else "its graph, under ONNX Runtime on a CPU",
         **{name: str(report[name]) for name in ("weight_bytes", "scratch_bytes") if report[name] is not None},
     }
-    return Compiled(execution, report["kernels"], runs_here)
+    return Compiled(execution, report["kernels"], runs_here=runs_here)
 
 
 def profile(options: TensorRTOptions, front_end: FrontEnd) -> dict[str, list[list[int]]]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...models import CTCModel
 from ...quantizers.layers.quantized import Fp8Linear, Quantized, StaticLinear
-from ...quantizers.layers.replacing import replace
+from ...quantizers.layers.rewrite import replace
 from ..errors import ExportError
 from ..onnx import writer as onnx
 

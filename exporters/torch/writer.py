@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...artifacts import Precision
 from ...models import Checkpoint, CTCModel
 from ...quantizers.layers.quantized import DynamicLinear, Quantized, StaticLinear
-from ...quantizers.layers.replacing import replace
+from ...quantizers.layers.rewrite import replace
 from ...quiet import quiet
 from ..errors import ExportError
 from ..target import Target
