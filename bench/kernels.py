@@ -1,6 +1,6 @@
 """Our kernel for weights of 4 and 2 bits against cuBLAS with the same weights in 16 bits, on an NVIDIA GPU.
 
-python -m qasr.bench.kernels. Each figure is the median of rounds in which all contestants take turns; before every
+python -m qasr.bench.kernels. Each figure is the median of rounds in which all candidates take turns; before every
 measurement the L2 cache is flushed, and CUDA events stand around one call.
 """
 
@@ -33,7 +33,7 @@ class NoGpuError(QasrError):
 
 @dataclass(frozen=True)
 class Row:
-    """One contestant at one size; ``error`` is relative to the exact product of the widened weights."""
+    """One candidate at one size; ``error`` is relative to the exact product of the widened weights."""
 
     name: str
     rows: int
@@ -51,7 +51,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Candidate:
     """``product`` multiplies x with its form of the weights; ``exact`` is what it should give, in float32."""
 
     name: str
@@ -63,7 +63,7 @@ class Contestant:
         return float((self.product().float() - self.exact).norm() / self.exact.norm())
 
 
-def contestants(rows: int, outputs: int, inputs: int, group: int, dtype: Any, device: str) -> list[Contestant]:
+def candidates(rows: int, outputs: int, inputs: int, group: int, dtype: Any, device: str) -> list[Candidate]:
     """The baseline first, all with the same x."""
     import torch
 
@@ -73,19 +73,19 @@ def contestants(rows: int, outputs: int, inputs: int, group: int, dtype: Any, de
     made = torch.Generator().manual_seed(0)
     x = torch.randn(rows, inputs, generator=made).to(device, dtype)
     scale = (torch.rand(outputs, inputs // group, generator=made) / inputs).to(device, dtype)
-    found: list[Contestant] = []
+    found: list[Candidate] = []
     for bits in (4, 2):
         codes = torch.randint(0, 2**bits, (outputs, inputs), generator=made, dtype=torch.uint8)
         packed = pack(codes, bits).to(device)
         weight = dequantize(packed, scale, None, bits)
         exact = x.float() @ weight.float().t()
         if not found:
-            found.append(Contestant(BASELINE, partial(torch.nn.functional.linear, x, weight), exact))
-        found.append(Contestant(f"int{bits}", partial(nbits_matmul, x, packed, scale, bits=bits), exact))
+            found.append(Candidate(BASELINE, partial(torch.nn.functional.linear, x, weight), exact))
+        found.append(Candidate(f"int{bits}", partial(nbits_matmul, x, packed, scale, bits=bits), exact))
     return found
 
 
-def measure(competing: Sequence[Contestant], rounds: int) -> dict[str, float]:
+def measure(competing: Sequence[Candidate], rounds: int) -> dict[str, float]:
     """Median seconds of each, interleaved, after a first call apart (which compiles and tunes)."""
     import torch
 
@@ -114,7 +114,7 @@ def run(shapes: Sequence[tuple[int, int]], rows: Sequence[int], group: int, dtyp
     found = []
     for outputs, inputs in shapes:
         for count in rows:
-            competing = contestants(count, outputs, inputs, group, getattr(torch, dtype), "cuda")
+            competing = candidates(count, outputs, inputs, group, getattr(torch, dtype), "cuda")
             seconds = measure(competing, rounds)
             for one in competing:
                 taken = seconds[one.name]

@@ -102,11 +102,11 @@ def show(stored: Path, report: Path | None, console: Console, **given: Any) -> N
 def compare(before: Path, after: Path, console: Console) -> None:
     """Say what got better or worse from report BEFORE to report AFTER, and whether it is more than noise."""
     _need_library()
-    from ..bench.compare.reports import compare as differences
-    from ..bench.compare.reports import render
+    from ..bench.compare.comparison import compare as compare_reports
+    from ..bench.compare.render import render
     from ..bench.results import read_report
 
-    _output().print(render(differences(read_report(before), read_report(after))))
+    _output().print(render(compare_reports(read_report(before), read_report(after))))
 
 
 @command.command("techniques", context_settings=_CONTEXT)

@@ -17,7 +17,7 @@ from rich.console import Console
 from ... import reference
 from ...audio import SAMPLE_RATE, read
 from ...errors import QasrError
-from .candidates import BASELINE, PEERS, Contestant, artifact_contestants
+from .candidates import BASELINE, PEERS, Candidate, artifact_candidates
 from .environment import environment
 from .errors import PeersError
 from .make import make_artifacts, make_peers
@@ -48,26 +48,26 @@ def compare(
     """Build what is missing below ``work`` and measure. Raises QasrError."""
     if not Path("/proc/self/status").exists():
         raise PeersError("memory and idle time are read from /proc, which only Linux has")
-    chosen = artifact_contestants(artifacts, model)
+    chosen = artifact_candidates(artifacts, model)
     work.mkdir(parents=True, exist_ok=True)
-    contestants, failed = make_peers(work, model, {BASELINE, *peers}, console)
+    candidates, failed = make_peers(work, model, {BASELINE, *peers}, console)
     if not (work / "stock").is_dir():
         raise PeersError(f"the stock model is missing, {next(iter(failed.values()))}; see {work / 'build.log'}")
     if not artifacts:
         made, reasons = make_artifacts(work, model, console)
-        chosen = artifact_contestants(made, model)
+        chosen = artifact_candidates(made, model)
         failed |= reasons
-    contestants += chosen
+    candidates += chosen
     where = environment()
     with tempfile.TemporaryDirectory(prefix="qasr-") as scratch:
         clips = {str(seconds): Path(scratch) / f"{seconds}.npy" for seconds in durations}
         for seconds, file in zip(durations, clips.values(), strict=True):
             np.save(file, clip(seconds))
         bench = Bench(work / "stock", clips, Path(scratch), options, console)
-        bench.run([contestant for contestant in contestants if contestant.name not in failed])
+        bench.run([candidate for candidate in candidates if candidate.name not in failed])
     outcomes = bench.outcomes | {name: Outcome(error=reason) for name, reason in failed.items()}
     # A target that could not be exported has no artifact, but a row.
-    contestants += [Contestant(name, "qasr", "", "", ours=True) for name in failed if name not in _names(contestants)]
+    candidates += [Candidate(name, "qasr", "", "", ours=True) for name in failed if name not in _names(candidates)]
     return Results(
         command=f"python -m qasr.bench.peers {shlex.join(sys.argv[1:])}",
         environment=where,
@@ -76,14 +76,14 @@ def compare(
         durations=durations,
         rounds=options.rounds,
         threads=options.threads,
-        entries=[Entry(one, outcomes[one.name], _bytes(one.path)) for one in contestants],
+        entries=[Entry(one, outcomes[one.name], _bytes(one.path)) for one in candidates],
         samples=bench.samples,
         floor_missing=bench.floor_missing,
     )
 
 
-def _names(contestants: list[Contestant]) -> set[str]:
-    return {contestant.name for contestant in contestants}
+def _names(candidates: list[Candidate]) -> set[str]:
+    return {candidate.name for candidate in candidates}
 
 
 def _bytes(path: str) -> int:

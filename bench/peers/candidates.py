@@ -1,4 +1,4 @@
-"""The table of peers, and artifacts as contestants beside them."""
+"""The table of peers, and artifacts as candidates beside them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BASELINE = "torch-eager"
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Candidate:
     """Something that turns the waveform of a clip into the best token of every frame."""
 
     name: str
@@ -42,13 +42,13 @@ class Peer:
     int8: bool = False
     settings: dict[str, str] = field(default_factory=dict)
 
-    def contestant(self, work: Path) -> Contestant:
+    def candidate(self, work: Path) -> Candidate:
         """The peer as it was built below ``work``."""
         note = work / self.step / "note.txt"
         said = note.read_text(encoding="utf-8") if note.is_file() else ""
         built = f"{self.built}; {said}" if said else self.built
         path = str(work / self.step / self.file)
-        return Contestant(self.name, self.kind, path, built, self.int8, settings=self.settings)
+        return Candidate(self.name, self.kind, path, built, self.int8, settings=self.settings)
 
 
 _NNCF = "nncf.quantize(model_type=TRANSFORMER) of the same export, OpenVINO with LATENCY hint"
@@ -106,9 +106,9 @@ PEERS: tuple[Peer, ...] = (
 )
 
 
-def artifact_contestants(folders: Sequence[Path], model: str) -> list[Contestant]:
+def artifact_candidates(folders: Sequence[Path], model: str) -> list[Candidate]:
     """Artifacts of ``model``. Raises ArtifactError, or PeersError for artifacts of something else."""
-    found: dict[str, Contestant] = {}
+    found: dict[str, Candidate] = {}
     for folder in folders:
         # Hashes are checked where it is loaded.
         manifest = read(folder, verify=False).manifest
@@ -119,5 +119,5 @@ def artifact_contestants(folders: Sequence[Path], model: str) -> list[Contestant
         if name in found:
             raise PeersError(f"{folder}: {found[name].path} has the same name; rename one of them")
         int8 = manifest.precision.asked.startswith("int8")
-        found[name] = Contestant(name, "qasr", str(folder), built, int8, ours=True)
+        found[name] = Candidate(name, "qasr", str(folder), built, int8, ours=True)
     return list(found.values())

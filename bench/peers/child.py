@@ -1,4 +1,4 @@
-"""A contestant's process, seen from outside."""
+"""A candidate's process, seen from outside."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import TracebackType
 import msgspec
 
 from .engines import Spec
-from .errors import ContestantError
+from .errors import CandidateError
 from .make import last_line
 from .worker import Answer
 
@@ -39,7 +39,7 @@ class Child:
         self._idle_seconds = self._idle_cpu_seconds = 0.0
 
     def ask(self, clip: str) -> Answer:
-        """Let it hear a clip. Raises ContestantError with what went wrong."""
+        """Let it hear a clip. Raises CandidateError with what went wrong."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._count_idle()
@@ -54,10 +54,10 @@ class Child:
         finally:
             timer.cancel()
         if not line:
-            raise ContestantError(self._epitaph())
+            raise CandidateError(self._epitaph())
         answer = msgspec.json.decode(line, type=Answer)
         if answer.error is not None:
-            raise ContestantError(answer.error)
+            raise CandidateError(answer.error)
         self._answered = (time.perf_counter(), self._cpu_seconds())
         return answer
 

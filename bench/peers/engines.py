@@ -1,6 +1,6 @@
-"""How each kind of contestant is loaded and run, as its users would.
+"""How each kind of candidate is loaded and run, as its users would.
 
-A contestant's ``run`` is what is timed: from a waveform to the best token of every frame. ``check`` is not timed.
+A candidate's ``run`` is what is timed: from a waveform to the best token of every frame. ``check`` is not timed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...audio import SAMPLE_RATE
-from .errors import ContestantError
+from .errors import CandidateError
 from .floor import FRAMES_PER_SECOND
 
 if TYPE_CHECKING:  # peers must not wait for qasr's imports
@@ -32,7 +32,7 @@ LEVEL = "phonemes"
 
 @dataclass(frozen=True)
 class Spec:
-    """What a contestant's process is told."""
+    """What a candidate's process is told."""
 
     kind: str
     path: str
@@ -45,7 +45,7 @@ class Spec:
 
 
 class Engine(Protocol):
-    """A loaded contestant."""
+    """A loaded candidate."""
 
     execution: str
     """What the engine says that it computes in."""
@@ -56,7 +56,7 @@ class Engine(Protocol):
     def check(self, result: Any, seconds: float) -> list[int]:
         """Greedy CTC transcript of ``LEVEL`` from what ``run`` gave for a clip of that many seconds.
 
-        Raises ContestantError where it is garbage.
+        Raises CandidateError where it is garbage.
         """
 
 
@@ -87,9 +87,9 @@ class StockEngine:
             shapes != [(1, frames, width) for width in self._widths.values()]
             or abs(frames - FRAMES_PER_SECOND * seconds) > 2
         ):
-            raise ContestantError(f"gave logits of the shapes {shapes} for {seconds:g} s of audio")
+            raise CandidateError(f"gave logits of the shapes {shapes} for {seconds:g} s of audio")
         if not all(np.isfinite(values).all() for values, _ in result):
-            raise ContestantError("gave logits that are no numbers")
+            raise CandidateError("gave logits that are no numbers")
         best = result[list(self._widths).index(LEVEL)][1][0].tolist()
         kept = [token for place, token in enumerate(best) if place == 0 or token != best[place - 1]]
         return [token for token in kept if token != self._blank]
@@ -112,7 +112,7 @@ class ArtifactEngine:
     def check(self, result: Transcript, seconds: float) -> list[int]:
         """See ``Engine.check``."""
         if abs(result.seconds - seconds) > 0.01 or set(result.levels) != set(self._model.levels):
-            raise ContestantError(f"gave {list(result.levels)} of {result.seconds} s for {seconds:g} s of audio")
+            raise CandidateError(f"gave {list(result.levels)} of {result.seconds} s for {seconds:g} s of audio")
         return [token.id for token in result.levels[LEVEL].tokens]
 
 

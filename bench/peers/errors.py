@@ -9,5 +9,5 @@ class PeersError(QasrError):
     """A comparison that cannot be made."""
 
 
-class ContestantError(QasrError):
-    """A contestant that could not be built, crashed, or gave something else than logits: a failed row, never a time."""
+class CandidateError(QasrError):
+    """A candidate that could not be built, crashed, or gave something else than logits: a failed row, never a time."""

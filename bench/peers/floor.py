@@ -1,6 +1,6 @@
 """The int8 floor of a CPU: how fast its libraries multiply integer matrices of a model's shapes, and nothing else.
 
-A contestant like the others, in its own process and in every round: its rates slow down when the machine does.
+A candidate like the others, in its own process and in every round: its rates slow down when the machine does.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from ...artifacts import ArtifactError, read
-from .candidates import PEERS, Contestant
-from .errors import ContestantError
+from .candidates import PEERS, Candidate
+from .errors import CandidateError
 
 TARGETS = ("onnx-int8", "openvino-int8")
 """What qasr enters the comparison with, unless artifacts are named."""
@@ -23,7 +23,7 @@ _QEXPORT = "from qasr.cli.qexport import run; run()"
 
 def make_peers(
     work: Path, model: str, names: Collection[str], console: Console
-) -> tuple[list[Contestant], dict[str, str]]:
+) -> tuple[list[Candidate], dict[str, str]]:
     """Peers called ``names``, and by name the reason why one could not be built."""
     chosen = [peer for peer in PEERS if peer.name in names]
     reasons: dict[str, str] = {}
@@ -35,10 +35,10 @@ def make_peers(
             command = ["-m", "qasr.bench.peers.build", step, str(work), model]
             try:
                 _run(command, f"Building the peer {step}", work, console)
-            except ContestantError as error:
+            except CandidateError as error:
                 reasons[step] = str(error)
     failed = {peer.name: f"not built: {reasons[peer.step]}" for peer in chosen if peer.step in reasons}
-    return [peer.contestant(work) for peer in chosen], failed
+    return [peer.candidate(work) for peer in chosen], failed
 
 
 def make_artifacts(work: Path, model: str, console: Console) -> tuple[list[Path], dict[str, str]]:
@@ -54,7 +54,7 @@ def make_artifacts(work: Path, model: str, console: Console) -> tuple[list[Path]
             command = ["-c", _QEXPORT, model, "--to", target, "-o", str(folder), "--force"]
             try:
                 _run(command, f"Exporting {target}", work, console)
-            except ContestantError as error:
+            except CandidateError as error:
                 failed[target] = f"not exported: {error}"
                 continue
         folders.append(folder)
@@ -62,14 +62,14 @@ def make_artifacts(work: Path, model: str, console: Console) -> tuple[list[Path]
 
 
 def _run(arguments: Sequence[str], description: str, work: Path, console: Console) -> None:
-    """Run Python with ``arguments``; its output goes to ``build.log``. Raises ContestantError with its last line."""
+    """Run Python with ``arguments``; its output goes to ``build.log``. Raises CandidateError with its last line."""
     console.print(f"{description} …")
     with (work / "build.log").open("a+", encoding="utf-8") as log:
         start = log.tell()
         code = subprocess.run([sys.executable, *arguments], stdout=log, stderr=log, check=False).returncode
         if code:
             log.seek(start)
-            raise ContestantError(f"exit {code}: {last_line(log.read())}")
+            raise CandidateError(f"exit {code}: {last_line(log.read())}")
 
 
 def last_line(output: str) -> str:

@@ -34,7 +34,7 @@ def markdown(results: Results) -> str:
     lines += [_row(header), _row(["---"] + ["---:"] * (len(header) - 1)), *map(_row, rows), ""]
     lines += _items(_lines(results))
     lines += ["", "How they were built:", ""]
-    lines += _items([f"{entry.contestant.name}: {_built(entry)}" for entry in results.entries])
+    lines += _items([f"{entry.candidate.name}: {_built(entry)}" for entry in results.entries])
     lines += ["", "Where they ran:", ""]
     lines += _items([f"{name}: {value}" for name, value in results.environment.items()])
     return "\n".join(lines) + "\n"
@@ -45,18 +45,18 @@ def _lines(results: Results) -> list[str]:
 
 
 def cells(results: Results) -> list[list[str]]:
-    """Header and one row a contestant; the speed-up is that over the baseline."""
-    header = ["contestant"]
+    """Header and one row a candidate; the speed-up is that over the baseline."""
+    header = ["candidate"]
     for clip in results.clips:
         header += [f"{clip} s clip", "RTF", "speed-up"]
     longest = max(results.durations)
     header += [f"peak MB, {longest} s", "load s", "MB on disk", "differs"]
-    baseline = next((entry for entry in results.alive() if entry.contestant.name == BASELINE), None)
+    baseline = next((entry for entry in results.alive() if entry.candidate.name == BASELINE), None)
     return [header, *(_cells(results, entry, baseline, len(header)) for entry in results.entries)]
 
 
 def _cells(results: Results, entry: Entry, baseline: Entry | None, width: int) -> list[str]:
-    name, outcome = entry.contestant.name, entry.outcome
+    name, outcome = entry.candidate.name, entry.outcome
     if outcome.error is not None:
         return [name, "failed"] + [""] * (width - 2)
     row = [name]
@@ -82,7 +82,7 @@ def ratio_lines(results: Results) -> list[str]:
     ours = results.fastest(results.clips[0], ours=True)
     if ours is not None:
         seconds = median(ours.outcome.load_seconds)
-        lines.append(f"{ours.contestant.name}: first result {seconds:.2f} s after its process was started")
+        lines.append(f"{ours.candidate.name}: first result {seconds:.2f} s after its process was started")
     return lines
 
 
@@ -121,7 +121,7 @@ def remarks(results: Results) -> list[str]:
         f"edit distance of the {LEVEL} to those of {BASELINE}, which random weights exaggerate"
     ]
     for entry in results.entries:
-        name, outcome = entry.contestant.name, entry.outcome
+        name, outcome = entry.candidate.name, entry.outcome
         if outcome.error is not None:
             lines.append(f"{name} failed: {outcome.error}")
         elif outcome.idle_share > _SPINNING:
@@ -131,7 +131,7 @@ def remarks(results: Results) -> list[str]:
 
 def _built(entry: Entry) -> str:
     said = entry.outcome.execution
-    return f"{entry.contestant.built} ({said})" if said else entry.contestant.built
+    return f"{entry.candidate.built} ({said})" if said else entry.candidate.built
 
 
 def _number(value: float | None, form: str) -> str:

@@ -6,14 +6,14 @@ from statistics import median
 
 import msgspec
 
-from .candidates import BASELINE, Contestant
+from .candidates import BASELINE, Candidate
 from .floor import ALL_LAYERS, FRAMES_PER_SECOND
 
 FLOOR = "floor"
 
 
 class Outcome(msgspec.Struct):
-    """A contestant alone. Where ``error`` says what went wrong, nothing else counts."""
+    """A candidate alone. Where ``error`` says what went wrong, nothing else counts."""
 
     error: str | None = None
     execution: str = ""
@@ -42,9 +42,9 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A contestant and what became of it."""
+    """A candidate and what became of it."""
 
-    contestant: Contestant
+    candidate: Candidate
     outcome: Outcome
     bytes: int
     """Size of its files."""
@@ -79,11 +79,11 @@ class Results(msgspec.Struct, frozen=True):
         return [str(seconds) for seconds in self.durations]
 
     def alive(self) -> list[Entry]:
-        """Contestants that did not fail."""
+        """Candidates that did not fail."""
         return [entry for entry in self.entries if entry.outcome.error is None]
 
     def seconds(self, name: str, clip: str) -> float:
-        """Median time of a contestant for a clip."""
+        """Median time of a candidate for a clip."""
         return median(sample.seconds for sample in self.samples if (sample.name, sample.clip) == (name, clip))
 
     def speedup(self, name: str, against: str, clip: str) -> float | None:
@@ -100,10 +100,8 @@ class Results(msgspec.Struct, frozen=True):
 
     def fastest(self, clip: str, *, ours: bool) -> Entry | None:
         """The fastest INT8 artifact of qasr, or the fastest INT8 peer."""
-        entries = [
-            entry for entry in self.alive() if entry.contestant.int8 and bool(entry.contestant.ours) is bool(ours)
-        ]
-        return min(entries, key=lambda entry: self.seconds(entry.contestant.name, clip), default=None)
+        entries = [entry for entry in self.alive() if entry.candidate.int8 and bool(entry.candidate.ours) is bool(ours)]
+        return min(entries, key=lambda entry: self.seconds(entry.candidate.name, clip), default=None)
 
     def floor_rates(self) -> dict[str, float]:
         """Best rate of every product over all rounds, integer operations a second, best first."""
@@ -131,8 +129,8 @@ class Results(msgspec.Struct, frozen=True):
             ours, peer, floor = self.fastest(clip, ours=True), self.fastest(clip, ours=False), self.floor_seconds(clip)
             if ours is None:
                 continue
-            name = ours.contestant.name
-            for against in [BASELINE, *([peer.contestant.name] if peer else [])]:
+            name = ours.candidate.name
+            for against in [BASELINE, *([peer.candidate.name] if peer else [])]:
                 speedup = self.speedup(name, against, clip)
                 if speedup is not None:
                     found.append(Ratio(f"times as fast, {clip} s clip", name, against, speedup))
@@ -150,13 +148,13 @@ class Results(msgspec.Struct, frozen=True):
         ours, fastest = self.fastest(longest, ours=True), self.fastest(longest, ours=False)
         if ours is None or fastest is None:
             return []
-        peers = [entry for entry in self.alive() if entry.contestant.int8 and not entry.contestant.ours]
+        peers = [entry for entry in self.alive() if entry.candidate.int8 and not entry.candidate.ours]
         leanest = min(peers, key=lambda entry: entry.outcome.peak_bytes)
         return [
             Ratio(
                 f"times the peak memory, {longest} s clip",
-                ours.contestant.name,
-                f"{peer.contestant.name} ({which} INT8 peer)",
+                ours.candidate.name,
+                f"{peer.candidate.name} ({which} INT8 peer)",
                 ours.outcome.peak_bytes / peer.outcome.peak_bytes,
             )
             for which, peer in (("fastest", fastest), ("leanest", leanest))

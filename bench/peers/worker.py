@@ -1,4 +1,4 @@
-"""One contestant in its own process: ``python -m qasr.bench.peers.worker SPEC``.
+"""One candidate in its own process: ``python -m qasr.bench.peers.worker SPEC``.
 
 A line with a clip's name on stdin is answered by a line of JSON on stdout. The end of stdin ends the process.
 """
@@ -21,7 +21,7 @@ from .engines import LOADERS, Spec
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a contestant says after a clip."""
+    """What a candidate says after a clip."""
 
     seconds: float = 0.0
     """Time from waveform to tokens."""
@@ -42,7 +42,7 @@ def main() -> None:
     channel = _claim_stdout()
     try:
         spec = msgspec.json.decode(sys.argv[1], type=Spec)
-        answer = _floor(spec) if spec.kind == "floor" else _contestant(spec)
+        answer = _floor(spec) if spec.kind == "floor" else _candidate(spec)
         for line in sys.stdin:
             _send(channel, answer(line.strip()))
     except KeyboardInterrupt:
@@ -54,7 +54,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _contestant(spec: Spec) -> Callable[[str], Answer]:
+def _candidate(spec: Spec) -> Callable[[str], Answer]:
     clips = {name: np.load(path) for name, path in spec.clips.items()}
     engine = LOADERS[spec.kind](spec)
 
