@@ -1,35 +1,46 @@
-"""How many frames of logits a model gives for its input frames: one formula for both halves."""
+"""Frames of logits for a number of input frames: the formula that both halves use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol, Self, TypeVar
+from math import prod
+from typing import Annotated, Protocol, Self, TypeVar
 
 import msgspec
 
 
 class Stride(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A convolution over time, in frames of its own input."""
+    """A convolution over time. Sizes are in frames of its own input."""
 
-    kernel: int
-    stride: int
-    padding: int = 0
-    """Frames of zeros on either side."""
+    kernel: Annotated[int, msgspec.Meta(ge=1)]
+    stride: Annotated[int, msgspec.Meta(ge=1)]
+    padding: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Frames of zeros on each side."""
 
 
-class _Whole(Protocol):
-    """Whole numbers: an int, or an array or tensor of them."""
+class _Integers(Protocol):
+    """An int, or an array or tensor of integers."""
 
     def __add__(self, other: int, /) -> Self: ...
     def __sub__(self, other: int, /) -> Self: ...
     def __floordiv__(self, other: int, /) -> Self: ...
 
 
-Whole = TypeVar("Whole", bound=_Whole)
+Integers = TypeVar("Integers", bound=_Integers)
 
 
-def output_lengths(lengths: Whole, strides: Iterable[Stride]) -> Whole:
-    """Frames after all ``strides``, of ``lengths`` input frames."""
+def output_lengths(lengths: Integers, strides: Iterable[Stride]) -> Integers:
+    """Frames of logits after all ``strides`` for recordings of ``lengths`` input frames."""
     for one in strides:
         lengths = (lengths + (2 * one.padding - one.kernel)) // one.stride + 1
     return lengths
+
+
+def output_index(frame: int, strides: Iterable[Stride]) -> int:
+    """Index of the frame of logits that is nearest to the input frame with index ``frame``."""
+    return round(frame / prod(one.stride for one in strides))
+
+
+def output_rate(frames_per_second: float, strides: Iterable[Stride]) -> float:
+    """Frames of logits per second, for ``frames_per_second`` input frames per second."""
+    return frames_per_second / prod(one.stride for one in strides)

@@ -1,12 +1,12 @@
-"""Audio files in, the model's features out; no torch needed."""
+"""Audio files in, a model's input out; needs no torch."""
 
 from __future__ import annotations
 
-from .clips import clip_features
 from .decode import AUDIO_SUFFIXES, duration, read, spool, stream
-from .errors import AudioError, AudioNotFoundError, FeatureSettingsError
-from .frontends.fbank import Fbank, batch, check_length, extract, fbank
-from .settings import SAMPLE_RATE, FeatureSettings
+from .errors import AudioError, AudioNotFoundError, FrontEndError
+from .frontends import Floats, FrontEnd, LogMel, Transform, Waveform
+from .inputs import batch, clip_inputs, extract
+from .rate import SAMPLE_RATE
 from .windows import OVERLAP_SECONDS, WINDOW_SECONDS, Window, windows
 
 __all__ = [
@@ -16,16 +16,17 @@ __all__ = [
     "WINDOW_SECONDS",
     "AudioError",
     "AudioNotFoundError",
-    "Fbank",
-    "FeatureSettings",
-    "FeatureSettingsError",
+    "Floats",
+    "FrontEnd",
+    "FrontEndError",
+    "LogMel",
+    "Transform",
+    "Waveform",
     "Window",
     "batch",
-    "check_length",
-    "clip_features",
+    "clip_inputs",
     "duration",
     "extract",
-    "fbank",
     "read",
     "spool",
     "stream",

@@ -1,4 +1,4 @@
-"""Files that end before their end, or go on after it: libsndfile reads what it can and says nothing."""
+"""Detects files that end early, or continue after their stated end: libsndfile reports neither."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import BinaryIO
 import soundfile
 
 UNKNOWN_FRAMES = (1 << 63) - 1
-"""libsndfile's word for a length that the header leaves open, as that of a flac from a pipe."""
+"""libsndfile's value for a length that the header does not state, as in a flac written to a pipe."""
 
-# Writers to a pipe cannot know the length, and put the largest number that they can.
+# Programs that write to a pipe do not know the length, and state the largest number that fits.
 _UNKNOWN_LENGTH = 0x7FFF0000
 _MP3_FRAME_SAMPLES = 1152
 # An Ogg page is at most 65,307 bytes long.
 _OGG_TAIL_BYTES = 1 << 17
 _OGG_END_OF_STREAM = 4
-# What may be left unread of an intact file: the last frames' padding, and tags.
+# Bytes that may stay unread in an intact file: padding of the last frames, and tags.
 _REST_BYTES = 4096
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 
 
 def is_cut(path: Path, file: soundfile.SoundFile, frames: int) -> bool:
-    """Whether ``file``, of which ``frames`` samples could be read, states more than it holds.
+    """Whether ``file`` states more samples per channel than the ``frames`` that could be read.
 
-    An mp3 without a length in its first frame states nothing, and a cut one cannot be told from a short one.
+    Without a length in its first frame, an mp3 that was cut off cannot be distinguished from a short one.
     """
     if file.format == "OGG":
         return not _ends_ogg(path)
@@ -34,16 +34,16 @@ def is_cut(path: Path, file: soundfile.SoundFile, frames: int) -> bool:
         return _states_length(path) and frames < file.frames - 2 * _MP3_FRAME_SAMPLES
     if frames < file.frames < UNKNOWN_FRAMES:
         return True
-    # libsndfile corrects the length of a cut wav, aiff or au and leaves a note of what the header said.
+    # libsndfile corrects the length of a cut wav, aiff or au, and notes the length that the header stated.
     notes = re.findall(r"(\d+) \(should be (\d+)\)", file.extra_info)
-    return any(int(found) < int(stated) < _UNKNOWN_LENGTH for stated, found in notes)
+    return any(int(actual) < int(stated) < _UNKNOWN_LENGTH for stated, actual in notes)
 
 
-def goes_on(data: BinaryIO, file: soundfile.SoundFile) -> bool:
-    """Whether compressed audio follows behind the place in ``data`` where libsndfile stopped.
+def has_more(data: BinaryIO, file: soundfile.SoundFile) -> bool:
+    """Whether compressed audio follows the position in ``data`` where libsndfile stopped.
 
-    It stops where the first of several joined files ends, and where an mp3 of variable rate that states no length
-    would end at the rate of its first frame.
+    libsndfile stops at the end of the first of several joined files. In an mp3 of variable rate that states no length,
+    it stops where a file with the rate of its first frame would end.
     """
     rest = data.read(_OGG_TAIL_BYTES)
     if file.format == "OGG":
@@ -64,11 +64,11 @@ def _ends_ogg(path: Path) -> bool:
 
 
 def _states_length(path: Path) -> bool:
-    """Whether the mp3's first frame is a Xing or Info header, which gives the number of frames."""
+    """Whether the mp3's first frame is a Xing or Info header, which states the number of frames."""
     with path.open("rb") as data:
         tag = data.read(10)
-        # Tags come first, of any size (pictures), and their text may hold the same letters.
+        # Skip an ID3 tag: it has any size (pictures), and its text may contain the same letters.
         seven_bits = tag[6:10] if tag.startswith(b"ID3") else b""
-        data.seek(10 + sum(byte << 7 * (3 - place) for place, byte in enumerate(seven_bits)) if seven_bits else 0)
+        data.seek(10 + sum(byte << 7 * (3 - index) for index, byte in enumerate(seven_bits)) if seven_bits else 0)
         frame = data.read(64)
     return b"Xing" in frame or b"Info" in frame

@@ -8,17 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import AudioError
-from .frontends.fbank import (
-    Fbank,
-    Floats,
-    RunningStatistics,
-    check_length,
-    fbank,
-    fbank_blocks,
-    normalize,
-    stack,
-)
-from .settings import SAMPLE_RATE, FeatureSettings
+from .frontends import Floats, FrontEnd, Statistics, Transform
 
 WINDOW_SECONDS = 30.0
 OVERLAP_SECONDS = 6.0
@@ -26,45 +16,46 @@ OVERLAP_SECONDS = 6.0
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a file's frames."""
+    """A stretch of a recording's input frames."""
 
-    features: Floats
-    """(frames, feature_size) float32, normalized by the statistics of the whole file."""
+    inputs: Floats
+    """(frames, …) float32, normalized by the statistics of the whole recording."""
     start: int
-    """Place of the first frame among the file's frames."""
+    """Index of the first frame among the recording's frames."""
     first: bool
     last: bool
 
 
 Blocks = Callable[[], Iterator[Floats]]
-"""Opens a recording and gives its samples, mono float32 at 16 kHz, from the start."""
+"""Opens a recording and iterates over its samples, mono float32 at 16 kHz, from the start."""
 
 
 def windows(
     blocks: Blocks,
-    settings: FeatureSettings,
+    front_end: FrontEnd,
     window_seconds: float = WINDOW_SECONDS,
     overlap_seconds: float = OVERLAP_SECONDS,
-    transform: Fbank = fbank,
+    transform: Transform | None = None,
 ) -> Iterator[Window]:
-    """A recording's frames in windows that overlap; one that fits a single window gives what ``extract`` gives.
+    """A recording's input frames in overlapping windows. A recording that fits one window equals ``extract``.
 
-    A longer one is read twice: normalization needs the statistics of all of it, and a stretch of silence normalized by
-    itself would be noise. The last window reaches back as far as it needs to be full. Raises AudioError.
+    A longer recording is read twice: its frames are normalized by the statistics of all of it (a silent stretch
+    normalized by itself would become noise). The last window is full; it overlaps its predecessor by more than the
+    others do. Raises AudioError.
     """
-    per_second = SAMPLE_RATE / settings.frame_samples
+    per_second = front_end.frames_per_second
     length, overlap = round(window_seconds * per_second), round(overlap_seconds * per_second)
-    # In frames: seconds that round to the same frame would never advance.
+    # Compared in frames: an overlap that rounds to the whole window would never advance.
     if overlap_seconds <= 0 or overlap >= length:
         raise ValueError(f"the overlap ({overlap_seconds} s) must lie between 0 and the window ({window_seconds} s)")
-    statistics, whole = _first_pass(blocks, settings, length, transform)
-    if whole is not None:
-        yield Window(stack(normalize(whole), settings), 0, first=True, last=True)
+    statistics, complete = _first_pass(blocks, front_end, length, transform)
+    if complete is not None:
+        yield Window(front_end.stack(front_end.normalize(complete)), 0, first=True, last=True)
         return
-    total = statistics.frames // settings.stride
-    kept = np.empty((0, settings.feature_size), dtype=np.float32)
+    total = statistics.frames // front_end.raw_per_frame
+    kept = np.empty(front_end.shape(1, 0)[1:], dtype=np.float32)
     kept_from = start = 0
-    for frames in _frames(blocks, settings, statistics, transform):
+    for frames in _frames(blocks, front_end, statistics, transform):
         kept = np.concatenate((kept, frames))
         while start + length <= kept_from + len(kept):
             begin = start - kept_from
@@ -79,10 +70,10 @@ def windows(
 
 
 def _first_pass(
-    blocks: Blocks, settings: FeatureSettings, length: int, transform: Fbank
-) -> tuple[RunningStatistics, Floats | None]:
-    """Statistics of the whole recording, and its energies where ``length`` model frames hold all of them."""
-    statistics = RunningStatistics(settings)
+    blocks: Blocks, front_end: FrontEnd, length: int, transform: Transform | None
+) -> tuple[Statistics, Floats | None]:
+    """Statistics of the whole recording, and its raw frames if they fit ``length`` input frames."""
+    statistics = front_end.statistics()
     kept: list[Floats] = []
     samples = 0
 
@@ -92,23 +83,24 @@ def _first_pass(
             samples += block.size
             yield block
 
-    for energies in fbank_blocks(counted(), settings, transform):
-        statistics.add(energies)
-        kept.append(energies)
-        if statistics.frames // settings.stride > length:
+    for raw in front_end.raw(counted(), transform):
+        statistics.add(raw)
+        kept.append(raw)
+        if statistics.frames // front_end.raw_per_frame > length:
             kept.clear()
-    check_length(samples, settings)
-    fits = statistics.frames // settings.stride <= length
+    front_end.check_length(samples)
+    fits = statistics.frames // front_end.raw_per_frame <= length
     return statistics, np.concatenate(kept) if fits else None
 
 
 def _frames(
-    blocks: Blocks, settings: FeatureSettings, statistics: RunningStatistics, transform: Fbank
+    blocks: Blocks, front_end: FrontEnd, statistics: Statistics, transform: Transform | None
 ) -> Iterator[Floats]:
-    """The file's model frames, normalized, in blocks of whole stacks."""
-    rest = np.empty((0, settings.num_mel_bins), dtype=np.float32)
-    for energies in fbank_blocks(blocks(), settings, transform):
-        joined = np.concatenate((rest, statistics.normalize(energies)))
-        whole = len(joined) // settings.stride * settings.stride
-        rest = joined[whole:]
-        yield stack(joined[:whole], settings)
+    """The recording's input frames, normalized, block by block."""
+    rest: Floats | None = None
+    for raw in front_end.raw(blocks(), transform):
+        normalized = statistics.normalize(raw)
+        joined = normalized if rest is None else np.concatenate((rest, normalized))
+        complete = len(joined) // front_end.raw_per_frame * front_end.raw_per_frame
+        rest = joined[complete:]
+        yield front_end.stack(joined[:complete])

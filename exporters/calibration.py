@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..audio import FeatureSettings, clip_features, duration, stream
+from ..audio import LogMel, clip_inputs, duration, stream
 from ..data import AudioSet
 from ..quantizers import CalibrationSet
 from ..quantizers.technique import Track
@@ -21,16 +21,16 @@ _SILENT_PEAK_DBFS = -60.0
 _SAME_SECONDS = 0.05
 
 
-def features_of(audio: AudioSet, settings: FeatureSettings, max_seconds: float | None = None) -> Iterator[Tensor]:
+def features_of(audio: AudioSet, settings: LogMel, max_seconds: float | None = None) -> Iterator[Tensor]:
     """Each file's features (1, T, F) float32; of longer files only the first ``max_seconds``.
 
     Raises AudioError, which names the file.
     """
     for file in audio.files:
-        yield torch.from_numpy(clip_features(file, settings, max_seconds))[None]
+        yield torch.from_numpy(clip_inputs(file, settings, max_seconds))[None]
 
 
-def calibration_set(audio: AudioSet, settings: FeatureSettings, max_seconds: float, track: Track) -> CalibrationSet:
+def calibration_set(audio: AudioSet, settings: LogMel, max_seconds: float, track: Track) -> CalibrationSet:
     """An audio set as techniques take it; of longer clips only the first ``max_seconds`` count."""
     seconds = sum(min(max_seconds, duration(file)) for file in audio.files)
 

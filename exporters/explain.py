@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from .. import reference
-from ..audio import FeatureSettings
+from ..audio import LogMel
 from ..data import read_audio_set
 from ..models import Checkpoint, open_checkpoint
 from ..quantizers import quantize
@@ -50,7 +50,7 @@ def explain(model: str, target: str, options: ExportOptions, progress: Progress 
         raise UnknownTargetError(f"{goal.name} quantizes nothing, so there is nothing to explain")
     with open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint:
         _refuse_trained(checkpoint)
-        settings = FeatureSettings.from_json(checkpoint.features)
+        settings = LogMel.from_json(checkpoint.features)
         calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
         bundled = reference.EVALUATION if calibration is None else reference.CALIBRATION
         place = (options.verification if calibration is None else options.calibration) or bundled
@@ -76,7 +76,7 @@ def explain_mixture(model: str, target: str, options: ExportOptions, progress: P
         raise UnknownTargetError("a precision map leaves nothing to choose, so there is nothing to explain")
     with open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint:
         _refuse_trained(checkpoint)
-        settings = FeatureSettings.from_json(checkpoint.features)
+        settings = LogMel.from_json(checkpoint.features)
         calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
         with progress.step("Loading the checkpoint"):
             deployable = checkpoint.deployable()

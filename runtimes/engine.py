@@ -40,6 +40,8 @@ class EngineOptions:
     """One of ``PRECISIONS`` for the float operators; None takes what the artifact was made for."""
     cache: Path | None = None
     """Folder for compiled models; None keeps none."""
+    trust_code: bool = False
+    """Run code in the artifact: TorchScript and programs of torch.export."""
     profile: bool = False
     """Gather what ``Engine.kernels`` reports; costs time."""
 

@@ -15,18 +15,16 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..artifacts import Artifact, read
+from ..artifacts import Artifact, output_index, output_lengths, read
 from ..audio import (
     OVERLAP_SECONDS,
     SAMPLE_RATE,
     WINDOW_SECONDS,
     AudioError,
-    Fbank,
-    FeatureSettings,
+    Transform,
     Window,
     batch,
     duration,
-    fbank,
     stream,
     windows,
 )
@@ -65,7 +63,7 @@ class Model:
         window_seconds: float = WINDOW_SECONDS,
         overlap_seconds: float = OVERLAP_SECONDS,
         streams: int = 1,
-        transform: Fbank = fbank,
+        transform: Transform | None = None,
     ) -> None:
         self.artifact = artifact
         self.manifest = artifact.manifest
@@ -74,10 +72,10 @@ class Model:
         self._engine = engine
         self._streams = streams
         self._transform = transform
-        self._settings = FeatureSettings.from_json(self.manifest.features)
+        self._settings = self.manifest.front_end
         longest = self.manifest.limits.max_frames
         if longest is not None:
-            window_seconds = min(window_seconds, longest * self._settings.frame_samples / SAMPLE_RATE)
+            window_seconds = min(window_seconds, longest / self._settings.frames_per_second)
         self._window_seconds = window_seconds
         self._overlap_seconds = min(overlap_seconds, window_seconds / 2)
 
@@ -155,7 +153,7 @@ class Model:
             if waiting and (stated * (len(waiting) + 1) > batch_seconds or len(waiting) == most):
                 yield partial(self._run, waiting)
                 waiting = []
-            waiting.append(_Clip(place, recordings[place], window.features))
+            waiting.append(_Clip(place, recordings[place], window.inputs))
         if waiting:
             yield partial(self._run, waiting)
 
@@ -195,7 +193,7 @@ class Model:
     def _transcribe(self, recording: _Recording) -> Transcript:
         stitcher = Stitcher()
         for window in self._windows(recording):
-            stitcher.add(self._infer([window.features])[0], self._output_place(window.start))
+            stitcher.add(self._infer([window.inputs])[0], self._output_place(window.start))
         with self.stopwatch.running("decoding"):
             return self._transcript(stitcher.join(), recording)
 
@@ -211,7 +209,7 @@ class Model:
                     return
                 yield window
         except AudioError as error:
-            raise error if str(error).startswith(recording.name) else AudioError(f"{recording.name}: {error}") from None
+            raise error if error.source is not None else error.named(recording.name) from None
 
     def _infer(self, features: list[Floats]) -> list[Frames]:
         with self.stopwatch.running("features"):
@@ -225,15 +223,11 @@ class Model:
             ]
 
     def _output_length(self, frames: int) -> int:
-        for kernel, stride, padding in self.manifest.subsampling:
-            frames = (frames + 2 * padding - kernel) // stride + 1
-        return frames
+        return output_lengths(frames, self.manifest.strides)
 
     def _output_place(self, frame: int) -> int:
         """The logit frame that stands for an input frame."""
-        for _, stride, _ in self.manifest.subsampling:
-            frame = round(frame / stride)
-        return frame
+        return output_index(frame, self.manifest.strides)
 
     def _transcript(self, frames: Frames, recording: _Recording) -> Transcript:
         return transcribe_frames(
@@ -280,10 +274,10 @@ def load(
     return Model(artifact, load_engine(artifact, options), window_seconds, streams=streams or 1, transform=transform)
 
 
-def front_end(device: str) -> Fbank:
+def front_end(device: str) -> Transform | None:
     """What computes log-mel energies on ``device``. Raises DeviceError, or MissingExtraError without torch."""
     if device == "cpu":
-        return fbank
+        return None
     if find_spec("torch") is None:
         raise MissingExtraError("torch", "torch")
     from .torch_fbank import TorchFbank

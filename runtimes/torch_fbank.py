@@ -1,4 +1,4 @@
-"""Log-mel energies on a GPU, with torch: a core computes them at some 3,000 x real time, which a GPU can exceed."""
+"""Log-mel energies on a GPU, with torch. One CPU core computes about 3,000 seconds of audio per second; a GPU more."""
 
 from __future__ import annotations
 
@@ -9,22 +9,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..audio import FeatureSettings
-from ..audio.frontends.fbank import FFT_SIZE, INT16_SCALE, MEL_FLOOR, PRE_EMPHASIS, mel_filters, povey_window
-from ..audio.settings import FRAME_SAMPLES, HOP_SAMPLES
-from .engine import Floats
+from ..audio import Floats
+from ..audio.frontends.fbank import (
+    FFT_SIZE,
+    FRAME_SAMPLES,
+    HOP_SAMPLES,
+    INT16_SCALE,
+    MEL_FLOOR,
+    PRE_EMPHASIS,
+    mel_filters,
+    povey_window,
+)
 from .errors import DeviceError
 
-# What lies on the device at a time: 40 s of audio in some 50 MB.
+# Frames computed at a time: 40 s of audio take about 50 MB on the device.
 _BLOCK_FRAMES = 4_000
 _BLOCK_SAMPLES = (_BLOCK_FRAMES - 1) * HOP_SAMPLES + FRAME_SAMPLES
 
 
 class TorchFbank:
-    """``audio.fbank`` on a device of torch, in float64 as there; energies come back to the host.
+    """The ``Transform`` of the log-mel front end: ``fbank`` on a torch device, in float64, returned in host memory.
 
-    On a GPU it has a stream of its own, which goes before the engine's: a batch waits for its features, not they for
-    the batch before it.
+    On a GPU it uses its own stream with a higher priority than the engine's, so that features of the next batch do
+    not wait for inference of the current one.
     """
 
     def __init__(self, device: str) -> None:
@@ -35,27 +42,27 @@ class TorchFbank:
         if self._device.type == "cuda":
             self._stream = torch.cuda.Stream(self._device, priority=-1)  # type: ignore[no-untyped-call]
 
-    def __call__(self, waveform: Floats, settings: FeatureSettings) -> Floats:
-        """Log-mel energies (frames, mel bins) of mono samples at 16 kHz; see ``audio.fbank``."""
+    def __call__(self, waveform: Floats, num_mel_bins: int) -> Floats:
+        """Log-mel energies (frames, mel bins) of mono samples at 16 kHz; see ``audio.frontends.fbank``."""
         frames = max(0, 1 + (waveform.size - FRAME_SAMPLES) // HOP_SAMPLES)
         if frames == 0:
-            return np.empty((0, settings.num_mel_bins), dtype=np.float32)
+            return np.empty((0, num_mel_bins), dtype=np.float32)
         with torch.inference_mode(), self._own_stream():
             samples = torch.from_numpy(np.ascontiguousarray(waveform)).to(self._device)
             parts = [
-                self._energies(samples[start * HOP_SAMPLES :][:_BLOCK_SAMPLES], settings)
+                self._energies(samples[start * HOP_SAMPLES :][:_BLOCK_SAMPLES], num_mel_bins)
                 for start in range(0, frames, _BLOCK_FRAMES)
             ]
             energies: Floats = torch.cat(parts).cpu().numpy()
         return energies
 
-    def _energies(self, samples: Tensor, settings: FeatureSettings) -> Tensor:
+    def _energies(self, samples: Tensor, num_mel_bins: int) -> Tensor:
         framed = (samples.double() * INT16_SCALE).unfold(0, FRAME_SAMPLES, HOP_SAMPLES)
         framed = framed - framed.mean(1, keepdim=True)
         emphasized = framed.clone()
         emphasized[:, 1:] -= PRE_EMPHASIS * framed[:, :-1]  # the window is zero at the first sample
         power = torch.fft.rfft(emphasized * self._window, n=FFT_SIZE).abs().square()
-        mel: Tensor = power.float() @ self._mel_filters(settings.num_mel_bins)
+        mel: Tensor = power.float() @ self._mel_filters(num_mel_bins)
         return mel.clamp_min(MEL_FLOOR).log()
 
     def _mel_filters(self, bins: int) -> Tensor:

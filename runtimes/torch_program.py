@@ -44,7 +44,7 @@ class TorchProgramEngine:
             with self._settings(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self._module = lower(torch.export.load(self._path).module())
-                outputs = self._module(torch.zeros(1, 16, artifact.manifest.limits.feature_size), torch.tensor([16]))
+                outputs = self._module(torch.zeros(artifact.manifest.front_end.shape(1, 16)), torch.tensor([16]))
         except Exception as error:  # zip, pickle, schema and torch each have their own
             raise RuntimeLoadError(f"{self._path}: torch cannot load it ({last_line(error)})") from None
         names = [*self._levels, *(f"output {place}" for place in range(len(self._levels), len(outputs)))]

@@ -38,7 +38,7 @@ class TorchScriptEngine:
             with self._settings(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about TorchScript's age
                 self._module = torch.jit.load(str(self._path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
-                width = artifact.manifest.limits.feature_size
+                width = artifact.manifest.front_end.feature_size  # type: ignore[union-attr]
                 outputs = self._module(torch.zeros(1, 16, width), torch.tensor([16]))
         except RuntimeError as error:
             raise RuntimeLoadError(f"{self._path}: torch cannot load it ({last_line(error)})") from None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..artifacts import LevelVocabulary, sha256_of_file, token_ids
-from ..audio import SAMPLE_RATE, AudioError, FeatureSettings, check_length, clip_features, duration
+from ..audio import SAMPLE_RATE, AudioError, LogMel, clip_inputs, duration
 from ..data import DataError, load_data, read_audio_set
 from .errors import TrainingError
 
@@ -83,15 +83,15 @@ class TrainingSet:
             groups[-1].append(place)
         return groups if rng is None else [groups[place] for place in rng.permutation(len(groups)).tolist()]
 
-    def batch(self, places: Sequence[int], settings: FeatureSettings) -> Batch:
+    def batch(self, places: Sequence[int], settings: LogMel) -> Batch:
         """Those utterances' features, padded on the right. Raises AudioError, which names the file."""
         chosen = [self.utterances[place] for place in places]
-        clips = [torch.from_numpy(clip_features(utterance.audio, settings)) for utterance in chosen]
+        clips = [torch.from_numpy(clip_inputs(utterance.audio, settings)) for utterance in chosen]
         padded = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True, padding_value=settings.padding_value)
         lengths = torch.tensor([len(clip) for clip in clips])
         return Batch(padded, lengths, tuple(utterance.ids for utterance in chosen))
 
-    def batches(self, batch_seconds: float, settings: FeatureSettings) -> Iterator[Batch]:
+    def batches(self, batch_seconds: float, settings: LogMel) -> Iterator[Batch]:
         """All of it, shortest first."""
         for places in self.groups(batch_seconds):
             yield self.batch(places, settings)
@@ -139,11 +139,11 @@ def unlabelled(source: Path) -> TrainingSet:
 def _of(name: str, utterances: Sequence[Utterance]) -> TrainingSet:
     """A set whose recordings all last long enough, which is better known now than in the middle of a training."""
     # The shortest length depends on the stride alone, which is the same for all checkpoints.
-    settings = FeatureSettings()
+    settings = LogMel()
     short = []
     for utterance in utterances:
         try:
-            check_length(round(utterance.seconds * SAMPLE_RATE), settings)
+            settings.check_length(round(utterance.seconds * SAMPLE_RATE))
         except AudioError as error:
             short.append(f"{utterance.audio} {error}")
     if short:

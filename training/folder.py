@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..artifacts import put_in_place
+from ..artifacts import put_in_place, staging_folder
 from ..models import TRAINED_FILE, TRAINING_FILE, Checkpoint
 from ..models.vocabulary import write_json
 from ..models.wav2vec2_bert.stock import WITHOUT_SPEC_AUGMENT, others, pieces
@@ -56,9 +55,7 @@ def write(checkpoint: Checkpoint, outcome: Outcome, record: Mapping[str, Any], o
 
     Weights are float32, those of quantized layers rounded to what their schemes hold.
     """
-    staging = output.with_name(f".{output.name}.partial-{os.getpid()}")
-    staging.mkdir(parents=True)
-    try:
+    with staging_folder(output) as staging:
         checkpoint.copy_configuration(staging)
         config = json.loads((staging / _CONFIG).read_text(encoding="utf-8"))
         write_json(staging / _CONFIG, config | {"dtype": "float32"} | WITHOUT_SPEC_AUGMENT)
@@ -71,9 +68,7 @@ def write(checkpoint: Checkpoint, outcome: Outcome, record: Mapping[str, Any], o
         layers = {name: outcome.model.get_submodule(name) for name in outcome.layers}
         save(layers, staging / TRAINED_FILE, partial=partial)  # type: ignore[arg-type]
         write_json(staging / TRAINING_FILE, record)
-        put_in_place(staging, output)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        put_in_place(staging, output.resolve())
 
 
 def _weight_and_bias(layer: nn.Module) -> tuple[Tensor, Tensor]:

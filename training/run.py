@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..audio import FeatureSettings
+from ..audio import LogMel
 from ..errors import QasrError
 from ..models import open_checkpoint
 from ..version import __version__
@@ -54,7 +54,7 @@ def train(
             raise TrainingError(f"{model}: has an adapter; such models cannot be written back as checkpoints")
         training, held_out = _data(data, checkpoint.levels, options, Path(scratch))
         place = folder.state_folder(output)
-        settings = FeatureSettings.from_json(checkpoint.features)
+        settings = LogMel.from_json(checkpoint.features)
         trainer = Trainer(checkpoint, training, held_out, settings, options, place, display)
         outcome = trainer.run(resume=resume)
         record = {

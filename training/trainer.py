@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..audio import FeatureSettings
+from ..audio import LogMel
 from ..models import Checkpoint, DeployableCTC
 from ..quantizers import TECHNIQUES, CalibrationSet, Options, TooFewFramesError
 from ..quantizers.layers import fake
@@ -72,7 +72,7 @@ class Trainer:
         checkpoint: Checkpoint,
         training: TrainingSet,
         held_out: TrainingSet,
-        settings: FeatureSettings,
+        settings: LogMel,
         options: TrainingOptions,
         folder: Path,
         display: Display,
@@ -292,7 +292,7 @@ def rate(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
 
 
-def _calibration(training: TrainingSet, settings: FeatureSettings) -> CalibrationSet:
+def _calibration(training: TrainingSet, settings: LogMel) -> CalibrationSet:
     """Some of the training audio, for techniques with which a training begins."""
     count = min(_CALIBRATION_CLIPS, len(training.utterances))
     places = [place * len(training.utterances) // count for place in range(count)]

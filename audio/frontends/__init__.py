@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .base import Floats, Statistics, Transform
+from .base import Floats, FrontEndMethods, Statistics, Transform
 from .log_mel import LogMel
 from .waveform import Waveform
 
 FrontEnd = LogMel | Waveform
 """Every front end. A new one is a module here and a member of this union."""
 
-__all__ = ["Floats", "FrontEnd", "LogMel", "Statistics", "Transform", "Waveform"]
+__all__ = ["Floats", "FrontEnd", "FrontEndMethods", "LogMel", "Statistics", "Transform", "Waveform"]

@@ -1,4 +1,4 @@
-"""What every front end gives, and what front ends share."""
+"""The interface of front ends, and their types."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 Transform = Callable[[Floats, Any], Floats]
-"""Computes a front end's raw frames of samples on another device: (samples, front end) to raw frames."""
+"""Computes raw frames on another device. Arguments: samples, and the setting that the front end passes to it."""
 
 
 class Statistics(Protocol):
-    """What normalization needs to know of a whole recording, gathered block by block."""
+    """Statistics of a whole recording, gathered block by block, by which its raw frames are normalized."""
 
     frames: int
-    """Raw frames so far."""
+    """Raw frames added so far."""
 
     def add(self, raw: Floats) -> None:
-        """Take in a block of raw frames (n, …)."""
+        """Add a block of raw frames (n, …)."""
 
     def normalize(self, raw: Floats) -> Floats:
-        """The block with the mean and deviation of everything added so far."""
+        """Normalize a block by the mean and deviation of everything added so far."""
 
 
 class FrontEndMethods(Protocol):
-    """Samples to a model's input. A front end is data: the manifest carries it.
+    """Turns samples into a model's input. A front end is data, stored in the manifest.
 
-    Samples become *raw frames* (log-mel energies each 10 ms, or the samples themselves), which are normalized by the
-    statistics of the whole recording and then stacked: ``stack`` raw frames side by side are one input frame.
+    Samples become *raw frames* (log-mel energies every 10 ms, or the samples themselves). Raw frames are normalized by
+    the statistics of the whole recording and then stacked: ``raw_per_frame`` of them side by side are one input frame.
     """
 
     input_names: ClassVar[tuple[str, str]]
-    """Of the model's two inputs: the padded batch, and the lengths in input frames."""
+    """Names of the model's two inputs: the padded batch, and the lengths in input frames."""
 
     @property
     def frames_per_second(self) -> float:
@@ -47,22 +47,22 @@ class FrontEndMethods(Protocol):
 
     @property
     def padding_value(self) -> float:
-        """What fills a batch behind a shorter clip."""
+        """Value that pads shorter clips of a batch."""
 
     def shape(self, batch: int, frames: int) -> tuple[int, ...]:
-        """Of the padded batch."""
+        """Shape of a padded batch."""
 
     def check_length(self, samples: int) -> None:
-        """Raise AudioError where a recording of so many samples is too short for one input frame."""
+        """Raise AudioError if a recording of ``samples`` samples is too short for the model."""
 
     def raw(self, blocks: Iterator[Floats], transform: Transform | None = None) -> Iterator[Floats]:
-        """Raw frames of a stream of sample blocks, the same however the samples are cut into blocks."""
+        """Raw frames of a stream of sample blocks. How the samples are cut into blocks does not change the frames."""
 
     def statistics(self) -> Statistics:
         """Empty statistics."""
 
     def normalize(self, raw: Floats) -> Floats:
-        """Raw frames of a whole recording, normalized as the model's own extractor does."""
+        """Normalize the raw frames of a whole recording as the model's own extractor does."""
 
     def stack(self, raw: Floats) -> Floats:
-        """Normalized raw frames as input frames (frames, …); what does not fill a frame is left out."""
+        """Input frames (frames, …) of normalized raw frames. An incomplete last input frame is left out."""

@@ -6,7 +6,7 @@ extractor calls it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from math import gcd
 from typing import Any
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import AudioError
-from ..settings import FRAME_SAMPLES, HOP_SAMPLES, SAMPLE_RATE, FeatureSettings
+from ..rate import SAMPLE_RATE
+from .base import Floats, Transform
 
-Floats = NDArray[np.float32]
-
+# A window of 25 ms every 10 ms: fixed in that extractor, whatever preprocessor_config.json says.
+FRAME_SAMPLES = 400
+HOP_SAMPLES = 160
 FFT_SIZE = 512
 BINS = FFT_SIZE // 2 + 1
 PRE_EMPHASIS = 0.97
@@ -28,24 +29,20 @@ _LOWEST_HZ = 20.0
 _VARIANCE_FLOOR = 1e-7
 # Frames transformed at a time: their arrays stay in cache, and memory does not grow with the file.
 _BLOCK_FRAMES = 128
-# Frames of one product with the mel filters: so few that no BLAS divides it among threads. Those would wait, spinning,
-# for the cores on which the engine's threads still spin after an inference, and both would lose several times over.
+# Frames of one product with the mel filters: too few for a BLAS to use several threads. Those would compete for cores
+# with the engine's threads, which still spin after an inference, and both would be several times slower.
 _ROWS = 8
 # Window and hop are whole numbers of these pieces, so that each sample enters one sum, not one a frame.
 _PIECE = gcd(FRAME_SAMPLES, HOP_SAMPLES)
 
 
-Fbank = Callable[[Floats, FeatureSettings], Floats]
-"""``fbank``, or something that computes the same elsewhere."""
-
-
-def fbank(waveform: Floats, settings: FeatureSettings) -> Floats:
-    """Log-mel energies (frames, mel bins) of mono samples at 16 kHz, before normalization; 100 frames a second."""
+def fbank(waveform: Floats, num_mel_bins: int) -> Floats:
+    """Log-mel energies (frames, mel bins) of mono samples at 16 kHz, before normalization; 100 frames per second."""
     frames = max(0, 1 + (waveform.size - FRAME_SAMPLES) // HOP_SAMPLES)
-    energies = np.empty((frames, settings.num_mel_bins), dtype=np.float32)
+    energies = np.empty((frames, num_mel_bins), dtype=np.float32)
     if frames == 0:
         return energies
-    window, filters = povey_window(), mel_filters(settings.num_mel_bins)
+    window, filters = povey_window(), mel_filters(num_mel_bins)
     size = min(_BLOCK_FRAMES, -(-frames // _ROWS) * _ROWS)
     # float64 as in the extractor: in float32 the quiet bins of a loud, noise-free frame would be rounding noise.
     padded, power, imaginary = np.zeros((size, FFT_SIZE)), np.zeros((size, BINS)), np.empty((size, BINS))
@@ -57,8 +54,8 @@ def fbank(waveform: Floats, settings: FeatureSettings) -> Floats:
         )
         sums = np.add.reduce(samples.reshape(-1, _PIECE), axis=1)
         means = _frames_of(sums, FRAME_SAMPLES // _PIECE, HOP_SAMPLES // _PIECE).sum(axis=1) / FRAME_SAMPLES
-        # Emphasis is linear: done once for all frames, it leaves (1 - 0.97) of each frame's mean to take away. Kaldi
-        # emphasizes a frame's first sample against itself; the window is zero there, so it does not matter.
+        # Pre-emphasis is linear, so it is computed once for all frames, and (1 - 0.97) of each frame's mean is
+        # subtracted afterwards. Kaldi treats a frame's first sample differently, but the window is zero there.
         samples[1:] -= PRE_EMPHASIS * samples[:-1]
         emphasized = padded[:count, :FRAME_SAMPLES]
         rest = ((1.0 - PRE_EMPHASIS) * means)[:, None]
@@ -75,67 +72,35 @@ def fbank(waveform: Floats, settings: FeatureSettings) -> Floats:
     return energies
 
 
-def extract(waveform: Floats, settings: FeatureSettings) -> Floats:
-    """The model's input (frames, feature_size) for one utterance: normalized per mel bin, ``stride`` frames stacked.
-
-    An incomplete last stack is left out: the extractor pads it but masks it, so it never counts. Raises AudioError
-    where the audio is too short for a single frame.
-    """
-    energies = fbank(waveform, settings)
-    check_length(waveform.size, settings)
-    return stack(normalize(energies), settings)
-
-
 def normalize(energies: Floats) -> Floats:
     """Zero mean and unit variance per mel bin of one utterance (frames, mel bins).
 
-    In float32 and with the unbiased variance, as the extractor has it: of a silent utterance, whose variance is zero,
-    what remains is the rounding of its mean.
+    Computed in float32 with the unbiased variance, as the extractor does. The variance of silence is zero, so its
+    result is the rounding error of its mean.
     """
-    # Bins first in memory, as the extractor has them: only then does numpy sum pairwise, and an hour keeps its digits.
+    # With bins first in memory, as in the extractor, numpy sums pairwise, and long audio keeps its precision.
     energies = np.asfortranarray(energies)
     deviation = np.sqrt(energies.var(axis=0, ddof=1) + np.float32(_VARIANCE_FLOOR))
     normalized: Floats = (energies - energies.mean(axis=0)) / deviation
     return normalized
 
 
-def batch(features: Sequence[Floats], settings: FeatureSettings) -> tuple[Floats, NDArray[np.int64]]:
-    """Utterances as (B, T, feature_size), padded on the right, and their lengths (B,) in frames."""
-    lengths = np.array([len(one) for one in features], dtype=np.int64)
-    padded = np.full(
-        (len(features), int(lengths.max()), settings.feature_size), settings.padding_value, dtype=np.float32
-    )
-    for row, one in zip(padded, features, strict=True):
-        row[: len(one)] = one
-    return padded, lengths
-
-
-def stack(energies: Floats, settings: FeatureSettings) -> Floats:
-    """(frames, mel bins) as (frames // stride, feature_size)."""
-    whole = len(energies) // settings.stride
-    return np.ascontiguousarray(energies[: whole * settings.stride]).reshape(whole, settings.feature_size)
-
-
-def check_length(samples: int, settings: FeatureSettings) -> None:
-    """Raise AudioError where ``samples`` do not make one frame of the model, or too few to normalize."""
-    needed = max(settings.fewest_samples, FRAME_SAMPLES + HOP_SAMPLES)
-    if samples < needed:
-        raise AudioError(
-            f"lasts {1000 * samples / SAMPLE_RATE:.0f} ms, "
-            f"and the model needs {1000 * needed / SAMPLE_RATE:.0f} ms at least"
-        )
+def stack(energies: Floats, stride: int) -> Floats:
+    """(frames, mel bins) as (frames // stride, mel bins × stride)."""
+    whole = len(energies) // stride
+    return np.ascontiguousarray(energies[: whole * stride]).reshape(whole, -1)
 
 
 class RunningStatistics:
     """Mean and deviation per mel bin over blocks of frames, in float64 (Chan et al. 1983, pairwise updates)."""
 
-    def __init__(self, settings: FeatureSettings) -> None:
+    def __init__(self, num_mel_bins: int) -> None:
         self.frames = 0
-        self._mean = np.zeros(settings.num_mel_bins)
-        self._squares = np.zeros(settings.num_mel_bins)
+        self._mean = np.zeros(num_mel_bins)
+        self._squares = np.zeros(num_mel_bins)
 
     def add(self, energies: Floats) -> None:
-        """Take in a block of frames (frames, mel bins)."""
+        """Add a block of frames (frames, mel bins)."""
         count = len(energies)
         if count == 0:
             return
@@ -147,17 +112,17 @@ class RunningStatistics:
         self.frames = total
 
     def normalize(self, energies: Floats) -> Floats:
-        """The block (frames, mel bins) with the mean and deviation of everything added so far."""
+        """Normalize a block (frames, mel bins) by the mean and deviation of everything added so far."""
         deviation = np.sqrt(self._squares / max(self.frames - 1, 1) + _VARIANCE_FLOOR)
         return ((energies - self._mean) / deviation).astype(np.float32)
 
 
-def fbank_blocks(blocks: Iterator[Floats], settings: FeatureSettings, transform: Fbank = fbank) -> Iterator[Floats]:
-    """``fbank`` of a stream of sample blocks: the same frames, a block of them for each block of samples."""
+def fbank_blocks(blocks: Iterator[Floats], num_mel_bins: int, transform: Transform = fbank) -> Iterator[Floats]:
+    """``fbank`` of a stream of sample blocks: the same frames, one block of frames for each block of samples."""
     rest = np.empty(0, dtype=np.float32)
     for samples in blocks:
         joined = np.concatenate((rest, samples))
-        energies = transform(joined, settings)
+        energies = transform(joined, num_mel_bins)
         rest = joined[len(energies) * HOP_SAMPLES :]
         yield energies
 
@@ -182,7 +147,7 @@ def mel_filters(bins: int) -> Floats:
 
     low, high = mel(np.array([_LOWEST_HZ, SAMPLE_RATE / 2]))
     edges = np.linspace(low, high, bins + 2)
-    # The bin of the Nyquist frequency itself carries no weight in Kaldi.
+    # Kaldi gives the bin of the Nyquist frequency no weight.
     points = mel(np.arange(BINS) * (SAMPLE_RATE / FFT_SIZE))[:, None]
     rising = (points - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - points) / (edges[2:] - edges[1:-1])

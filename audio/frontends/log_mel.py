@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from ..errors import AudioError, FrontEndError
-from ..settings import SAMPLE_RATE
+from ..rate import SAMPLE_RATE
 from .base import Floats, Transform
 from .fbank import FRAME_SAMPLES, HOP_SAMPLES, RunningStatistics, fbank, fbank_blocks, normalize, stack
 
@@ -21,8 +21,8 @@ class LogMel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
 
     input_names: ClassVar[tuple[str, str]] = ("features", "lengths")
 
-    num_mel_bins: int = 80
-    stride: int = 2
+    num_mel_bins: Annotated[int, msgspec.Meta(ge=1)] = 80
+    stride: Annotated[int, msgspec.Meta(ge=1)] = 2
     """Frames of 10 ms side by side in one input frame."""
     padding_value: float = 0.0
 
@@ -46,7 +46,7 @@ class LogMel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
         return batch, frames, self.feature_size
 
     def check_length(self, samples: int) -> None:
-        """Raise AudioError where ``samples`` do not make one input frame, or too few to normalize."""
+        """Raise AudioError if ``samples`` samples make no input frame, or too few raw frames for a variance."""
         needed = FRAME_SAMPLES + max(self.stride - 1, 1) * HOP_SAMPLES
         if samples < needed:
             raise AudioError(
@@ -55,7 +55,7 @@ class LogMel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
             )
 
     def raw(self, blocks: Iterator[Floats], transform: Transform | None = None) -> Iterator[Floats]:
-        """Log-mel energies (frames, mel bins), 100 a second."""
+        """Log-mel energies (frames, mel bins), 100 per second. ``transform`` takes samples and ``num_mel_bins``."""
         return fbank_blocks(blocks, self.num_mel_bins, transform or fbank)
 
     def statistics(self) -> RunningStatistics:
@@ -72,7 +72,7 @@ class LogMel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> LogMel:
-        """Settings from ``preprocessor_config.json``'s content; FrontEndError names everything that is not supported."""
+        """Read the content of ``preprocessor_config.json``. FrontEndError names every setting that is not supported."""
         problems = []
         if stored.get("feature_extractor_type", _EXTRACTOR) != _EXTRACTOR:
             problems.append(f"feature_extractor_type is {stored['feature_extractor_type']!r}, not {_EXTRACTOR!r}")

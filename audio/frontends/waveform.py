@@ -1,16 +1,16 @@
-"""The samples themselves, normalized where the model wants it: transformers' ``Wav2Vec2FeatureExtractor``."""
+"""The samples themselves, normalized if the model needs it: transformers' ``Wav2Vec2FeatureExtractor``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 import numpy as np
 
 from ..errors import AudioError, FrontEndError
-from ..settings import SAMPLE_RATE
+from ..rate import SAMPLE_RATE
 from .base import Floats, Transform
 
 _EXTRACTOR = "Wav2Vec2FeatureExtractor"
@@ -25,12 +25,12 @@ class Waveform(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     normalized: bool = True
     """Zero mean and unit variance over the whole recording."""
     padding_value: float = 0.0
-    fewest_samples: int = 400
-    """The model's shortest input."""
+    min_samples: Annotated[int, msgspec.Meta(ge=1)] = 400
+    """Samples of the model's shortest input."""
 
     @property
     def frames_per_second(self) -> float:
-        """Samples per second: each is an input frame."""
+        """Samples per second; each sample is an input frame."""
         return float(SAMPLE_RATE)
 
     @property
@@ -43,25 +43,25 @@ class Waveform(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
         return batch, frames
 
     def check_length(self, samples: int) -> None:
-        """Raise AudioError where a recording is shorter than the model's shortest input."""
-        if samples < self.fewest_samples:
+        """Raise AudioError if ``samples`` samples are fewer than the model's shortest input."""
+        if samples < self.min_samples:
             raise AudioError(
                 f"lasts {1000 * samples / SAMPLE_RATE:.0f} ms, "
-                f"and the model needs {1000 * self.fewest_samples / SAMPLE_RATE:.0f} ms at least"
+                f"and the model needs {1000 * self.min_samples / SAMPLE_RATE:.0f} ms at least"
             )
 
     def raw(self, blocks: Iterator[Floats], transform: Transform | None = None) -> Iterator[Floats]:
-        """The samples. Raises FrontEndError for a ``transform``: there is nothing to compute elsewhere."""
+        """The samples. Raises FrontEndError for a ``transform``, since there is nothing to compute."""
         if transform is not None:
-            raise FrontEndError("this model takes samples, so no features are computed on another device")
+            raise FrontEndError("this model takes samples, so there are no features to compute; leave --features out")
         return blocks
 
     def statistics(self) -> _Statistics:
-        """Mean and deviation of all samples, or nothing where they are not normalized."""
+        """Mean and deviation of all samples."""
         return _Statistics(normalized=self.normalized)
 
     def normalize(self, raw: Floats) -> Floats:
-        """Zero mean and unit variance, as the extractor has it; the samples as they are where not normalized."""
+        """Zero mean and unit variance in float32, as the extractor computes them; unchanged unless ``normalized``."""
         if not self.normalized:
             return raw
         normalized: Floats = ((raw - raw.mean()) / np.sqrt(raw.var() + _VARIANCE_FLOOR)).astype(np.float32)
@@ -72,8 +72,11 @@ class Waveform(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
         return raw
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any], fewest_samples: int = 400) -> Waveform:
-        """Settings from ``preprocessor_config.json``'s content; FrontEndError names everything that is not supported."""
+    def from_json(cls, stored: Mapping[str, Any], min_samples: int = 400) -> Waveform:
+        """Read the content of ``preprocessor_config.json``. FrontEndError names every setting that is not supported.
+
+        ``min_samples`` comes from the model: samples for one output frame.
+        """
         problems = []
         if stored.get("feature_extractor_type", _EXTRACTOR) != _EXTRACTOR:
             problems.append(f"feature_extractor_type is {stored['feature_extractor_type']!r}, not {_EXTRACTOR!r}")
@@ -86,7 +89,7 @@ class Waveform(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
             problems.append(f"padding_value is {padding!r}, not a finite number")
         if problems:
             raise FrontEndError(f"preprocessor_config.json: {'; '.join(problems)}")
-        return cls(normalized=normalized, padding_value=float(padding), fewest_samples=fewest_samples)
+        return cls(normalized=normalized, padding_value=float(padding), min_samples=min_samples)
 
 
 class _Statistics:
@@ -98,7 +101,7 @@ class _Statistics:
         self._mean = self._squares = 0.0
 
     def add(self, raw: Floats) -> None:
-        """Take in a block of samples (n,)."""
+        """Add a block of samples (n,)."""
         count = raw.size
         if count == 0:
             return
@@ -109,7 +112,7 @@ class _Statistics:
         self.frames = total
 
     def normalize(self, raw: Floats) -> Floats:
-        """The block with the mean and deviation of everything added so far."""
+        """Normalize a block by the mean and deviation of everything added so far."""
         if not self._normalized:
             return raw
         deviation = np.sqrt(self._squares / max(self.frames, 1) + _VARIANCE_FLOOR)

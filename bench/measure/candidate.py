@@ -114,7 +114,7 @@ def _default_baseline(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def _is_float(candidate: Candidate) -> bool:
-    return candidate.artifact is not None and candidate.artifact.manifest.precision.asked == "fp32"
+    return candidate.artifact is not None and candidate.artifact.manifest.precision.requested == "fp32"
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

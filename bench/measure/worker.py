@@ -77,7 +77,9 @@ def execute(plan: Plan, interpreter_seconds: float, alive: Callable[[], None]) -
     if artifact.manifest.engine in ENGINES:
         ENGINES[artifact.manifest.engine].load()
     import_seconds += lap()
-    engine = load_engine(artifact, EngineOptions(device=plan.device, threads=plan.threads, cache=Path(plan.cache)))
+    # The user named this artifact for measurement, so its code may run.
+    options = EngineOptions(device=plan.device, threads=plan.threads, cache=Path(plan.cache), trust_code=True)
+    engine = load_engine(artifact, options)
     transform = front_end(plan.features)
     compile_seconds = lap()
     first = audio.read(plan.first)
@@ -114,17 +116,15 @@ def _tokens(model: Model, recording: str, alive: Callable[[], None]) -> dict[str
 
 
 def _write_logits(step: Logits, model: Model, engine: Engine) -> None:
-    import numpy as np
 
     from ... import audio
 
-    settings = audio.FeatureSettings.from_json(model.manifest.features)
+    front_end = model.manifest.front_end
     arrays: dict[str, Any] = {}
     for index, recording in enumerate(step.recordings):
-        window = next(audio.windows(partial(audio.stream, recording), settings))
-        features, lengths = audio.batch([window.features], settings)
-        arrays |= {f"{index} {level}": logits[0] for level, logits in engine.infer(features, lengths).items()}
-    np.savez(step.output, **arrays)
+        window = next(audio.windows(partial(audio.stream, recording), front_end))
+        inputs, lengths = audio.batch([window.inputs], front_end)
+        arrays |= {f"{index} {level}": logits[0] for level, logits in engine.infer(inputs, lengths).items()}
 
 
 def _measure(step: Measure, model: Model, number: int, alive: Callable[[], None]) -> Measured:

@@ -85,7 +85,7 @@ class TransformersEngine:
             self.model = _compiled(self.model)
         # compressed-tensors restores the weights at the first inference only.
         with _quiet():
-            width = artifact.manifest.limits.feature_size
+            width = artifact.manifest.front_end.feature_size  # type: ignore[union-attr]
             self.infer(np.zeros((1, _WARM_UP_FRAMES, width), np.float32), np.array([_WARM_UP_FRAMES]))
 
     def _load(self, artifact: Artifact, method: str, compute: torch.dtype) -> Any:

@@ -77,7 +77,7 @@ class OpenVinoEngine:
         if device == "CPU":
             # The plugin packs the weights at the first inference, and keeps the file mapped beside them.
             with released(mapped):
-                width = artifact.manifest.limits.feature_size
+                width = artifact.manifest.front_end.feature_size  # type: ignore[union-attr]
                 self.infer(np.zeros((1, _WARM_UP_FRAMES, width), np.float32), np.array([_WARM_UP_FRAMES]))
 
     def infer(self, features: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:

@@ -13,12 +13,12 @@ from statistics import median
 import numpy as np
 from transformers import SeamlessM4TFeatureExtractor
 
-from qasr.audio import FeatureSettings, extract
+from qasr.audio import LogMel, extract
 
 
 def main() -> None:
     theirs = SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80, stride=2, padding_value=1)
-    settings = FeatureSettings(padding_value=1.0)
+    settings = LogMel(padding_value=1.0)
     for seconds in (5, 10, 30):
         waveform = (0.1 * np.random.default_rng(0).standard_normal(16_000 * seconds)).astype(np.float32)
         times: dict[str, list[float]] = {"theirs": [], "ours": []}

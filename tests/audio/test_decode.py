@@ -105,11 +105,11 @@ def test_zero_length(write_audio):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_no_numbers(write_audio, speechlike, value):
+def test_samples_that_are_not_finite(write_audio, speechlike, value):
     samples = speechlike(1.0)
     samples[5_000] = value
     path = write_audio("a.wav", samples, subtype="FLOAT")
-    with pytest.raises(AudioError, match=r"a\.wav: holds samples that are no numbers"):
+    with pytest.raises(AudioError, match=r"a\.wav: holds NaN or infinite samples; record or convert it again"):
         read(path)
 
 
@@ -149,7 +149,7 @@ def test_too_few_samples_for_one_at_the_models_rate(write_audio):
 def test_joined_files_are_refused_because_only_the_first_would_be_read(write_audio, speechlike, name):
     path = write_audio(name, speechlike(6.0))
     path.write_bytes(2 * path.read_bytes())
-    with pytest.raises(AudioError, match=rf"{name}: goes on after the 6\.0 s that its header gives it"):
+    with pytest.raises(AudioError, match=rf"{name}: continues after the 6\.0 s that its header states"):
         read(path)
 
 
@@ -166,7 +166,7 @@ def test_mp3_tags_are_no_audio_and_no_length(write_audio, speechlike):
 
 
 def test_mp3_without_its_length_frame(write_audio, speechlike):
-    """Its length is an estimate from the rate of the first frame: neither cut off nor going on, whatever tags say."""
+    """Its length is an estimate from the rate of the first frame, and its tags look like the missing length frame."""
     options = {"bitrate_mode": "CONSTANT", "compression_level": 0.5}
     path = write_audio("a.mp3", speechlike(3.0), **options)
     data = path.read_bytes()

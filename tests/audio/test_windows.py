@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from qasr.audio import AudioError, FeatureSettings, extract, windows
+from qasr.audio import AudioError, LogMel, extract, windows
 
-SETTINGS = FeatureSettings(padding_value=1.0)
+SETTINGS = LogMel(padding_value=1.0)
 
 
 def blocks_of(samples: np.ndarray, size: int = 7_777):
@@ -23,7 +23,7 @@ def test_short_audio_is_one_window_equal_to_extract(speechlike, seconds):
     samples = speechlike(seconds)
     (window,) = windows(blocks_of(samples), SETTINGS, 10.0, 2.0)
     assert (window.start, window.first, window.last) == (0, True, True)
-    np.testing.assert_allclose(window.features, extract(samples, SETTINGS), atol=1e-4)
+    np.testing.assert_allclose(window.inputs, extract(samples, SETTINGS), atol=1e-4)
 
 
 @pytest.mark.parametrize("seconds", [10.1, 17.9, 18.0, 18.1, 60.0, 61.3])
@@ -35,9 +35,9 @@ def test_windows_hold_the_frames_of_the_whole(speechlike, seconds):
     assert [window.last for window in found] == [False] * (len(found) - 1) + [True]
     covered = 0
     for window in found:
-        assert len(window.features) == 500
+        assert len(window.inputs) == 500
         assert window.start + 100 <= covered or window.first
-        np.testing.assert_allclose(window.features, whole[window.start : window.start + 500], atol=1e-4)
+        np.testing.assert_allclose(window.inputs, whole[window.start : window.start + 500], atol=1e-4)
         covered = window.start + 500
     assert covered == len(whole)
 
@@ -69,7 +69,7 @@ def test_memory_is_bounded_by_the_window(tmp_path):
                 file.write(0.1 * rng.standard_normal(16_000))
     code = (
         "import resource, sys; from functools import partial; from qasr.audio import *\n"
-        "count = sum(1 for _ in windows(partial(stream, sys.argv[1]), FeatureSettings()))\n"
+        "count = sum(1 for _ in windows(partial(stream, sys.argv[1]), LogMel()))\n"
         "print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     found = {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qasr import reference
-from qasr.audio import AudioError, FeatureSettings
+from qasr.audio import AudioError, LogMel
 from qasr.data import read_audio_set
 from qasr.exporters import calibration
 from qasr.exporters.calibration import calibration_set, features_of, warnings
@@ -14,9 +14,7 @@ from qasr.exporters.calibration import calibration_set, features_of, warnings
 
 def test_long_clips_are_cut(tmp_path, write_audio, speechlike):
     write_audio("a.wav", speechlike(3.0))
-    found = calibration_set(
-        read_audio_set(tmp_path, 1), FeatureSettings(), 1.0, lambda items, description, total: items
-    )
+    found = calibration_set(read_audio_set(tmp_path, 1), LogMel(), 1.0, lambda items, description, total: items)
     assert (found.seconds, found.clips) == (1.0, 1)
     (features,) = found.features()
     assert tuple(features.shape) == (1, 49, 160)
@@ -25,7 +23,7 @@ def test_long_clips_are_cut(tmp_path, write_audio, speechlike):
 def test_clips_that_are_too_short_are_named(tmp_path, write_audio, speechlike):
     write_audio("a.wav", speechlike(1.0))
     short = write_audio("b.wav", speechlike(0.012))
-    found = features_of(read_audio_set(tmp_path), FeatureSettings())
+    found = features_of(read_audio_set(tmp_path), LogMel())
     assert tuple(next(found).shape) == (1, 49, 160)
     with pytest.raises(AudioError, match=rf"^{short}: lasts 12 ms, and the model needs 35 ms at least$"):
         next(found)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from qasr import reference
-from qasr.audio import FeatureSettings
+from qasr.audio import LogMel
 from qasr.data import read_audio_set
 from qasr.exporters.calibration import features_of
 from qasr.models import DeployableCTC, open_checkpoint
@@ -32,7 +32,7 @@ def make_model() -> Callable[[], DeployableCTC]:
 def real_clips() -> list[torch.Tensor]:
     """Features (1, T, 160) of bundled calibration clips."""
     with open_checkpoint("reference") as checkpoint:
-        settings = FeatureSettings.from_json(checkpoint.features)
+        settings = LogMel.from_json(checkpoint.features)
     return list(features_of(read_audio_set(reference.CALIBRATION, CLIPS), settings))
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from qasr import reference
-from qasr.audio import FeatureSettings
+from qasr.audio import LogMel
 from qasr.data import read_audio_set
 from qasr.exporters.calibration import calibration_set, features_of
 from qasr.models import DeployableCTC, open_checkpoint
@@ -69,7 +69,7 @@ def outputs(model: DeployableCTC, name: str, clips: list[Tensor]) -> Tensor:
 def errors(model: DeployableCTC, name: str, bits: int) -> dict[str, float]:
     """Relative error of the layer's output by technique."""
     with open_checkpoint("reference") as checkpoint:
-        settings = FeatureSettings.from_json(checkpoint.features)
+        settings = LogMel.from_json(checkpoint.features)
     audio = read_audio_set(reference.CALIBRATION, CALIBRATION_CLIPS)
     calibration = calibration_set(audio, settings, 20.0, lambda items, *_: items)
     held_out = list(features_of(read_audio_set(reference.EVALUATION, HELD_OUT_CLIPS), settings))

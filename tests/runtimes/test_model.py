@@ -65,7 +65,7 @@ def test_windows_give_what_the_whole_gives(toy, write_audio, make_tones):
 
 
 def test_a_window_obeys_the_limits_of_the_artifact(toy, make_tones):
-    limited = msgspec.structs.replace(toy.manifest, limits=InputLimits(160, max_frames=200, max_batch=2))
+    limited = msgspec.structs.replace(toy.manifest, limits=InputLimits(max_frames=200, max_batch=2))
     engine = Recorder(load(toy.folder)._engine)
     model = Model(Artifact(toy.folder, limited), engine)
     assert model.transcribe(make_tones("abc" * 10)).text == "abc" * 10
@@ -95,7 +95,13 @@ def test_a_bad_file_does_not_stop_the_others(model, write_audio, make_tones, tmp
     assert sorted(found) == list(range(7))
     assert sorted(place for place in found if not isinstance(found[place], QasrError)) == [1, 6]
     assert found[1].text == found[6].text == "abc"
-    for place, reason in ((0, "is empty"), (2, "no such file"), (3, "no numbers"), (4, "lasts 6 ms"), (5, "not audio")):
+    for place, reason in (
+        (0, "is empty"),
+        (2, "no such file"),
+        (3, "NaN or infinite"),
+        (4, "lasts 6 ms"),
+        (5, "not audio"),
+    ):
         assert isinstance(found[place], AudioError)
         assert reason in str(found[place])
         assert str(found[place]).count(sources[place].name) == 1

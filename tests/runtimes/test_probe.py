@@ -22,9 +22,9 @@ def probe(*arguments):
 def inputs(tmp_path):
     random = np.random.default_rng(0)
     given = {
-        "features_0": random.standard_normal((3, 40, 160)).astype(np.float32),
+        "inputs_0": random.standard_normal((3, 40, 160)).astype(np.float32),
         "lengths_0": np.array([40, 31, 7]),
-        "features_1": random.standard_normal((1, 11, 160)).astype(np.float32),
+        "inputs_1": random.standard_normal((1, 11, 160)).astype(np.float32),
         "lengths_1": np.array([11]),
     }
     np.savez(tmp_path / "in.npz", **given)
@@ -43,7 +43,7 @@ def test_logits_and_report(toy, inputs, tmp_path):
     with np.load(tmp_path / "out.npz") as outputs:
         assert set(outputs.files) == {f"logits_{index}_{level}" for index in (0, 1) for level in ("letters", "loud")}
         for index in (0, 1):
-            for level, logits in engine.infer(inputs[f"features_{index}"], inputs[f"lengths_{index}"]).items():
+            for level, logits in engine.infer(inputs[f"inputs_{index}"], inputs[f"lengths_{index}"]).items():
                 np.testing.assert_allclose(outputs[f"logits_{index}_{level}"], logits, atol=1e-5)
 
 

@@ -28,8 +28,7 @@ def republished(artifact, folder, model=None, **changes):
             shutil.copy(artifact.folder / name, staging.folder / name)
         if model is not None:
             (staging.folder / "model.pt").write_bytes(model)
-        staging.seal(msgspec.structs.replace(artifact.manifest, **changes))
-        return staging.publish()
+        return staging.publish(msgspec.structs.replace(artifact.manifest, **changes))
 
 
 def test_code_runs_only_when_verified(artifact):

@@ -9,7 +9,7 @@ import pytest
 
 from qasr import reference
 from qasr.artifacts import LevelVocabulary
-from qasr.audio import AudioError, FeatureSettings
+from qasr.audio import AudioError, LogMel
 from qasr.data import DataError
 from qasr.models import open_checkpoint
 from qasr.training import TrainingError
@@ -62,7 +62,7 @@ def test_batches(checkpoint, make_data, tmp_path):
     shuffled = data.groups(8.0, np.random.default_rng(3))
     assert shuffled == data.groups(8.0, np.random.default_rng(3))
     assert shuffled != data.groups(8.0, np.random.default_rng(4))
-    settings = FeatureSettings.from_json(checkpoint.features)
+    settings = LogMel.from_json(checkpoint.features)
     batch = data.batch([0, 5], settings)
     assert batch.features.shape == (2, int(batch.lengths.max()), 160)
     assert batch.ids == (data.utterances[0].ids, data.utterances[5].ids)
@@ -125,7 +125,7 @@ def test_audio_that_was_replaced_is_named(write, write_audio, speechlike, tmp_pa
     data = unlabelled(write({"text": "a"}))
     path = write_audio("0.wav", speechlike(0.012))
     with pytest.raises(AudioError, match=rf"^{path}: lasts 12 ms, and the model needs 35 ms at least$"):
-        data.batch([0], FeatureSettings())
+        data.batch([0], LogMel())
     path.write_bytes(b"no audio")
     with pytest.raises(AudioError, match=rf"^{path}: is not audio that can be read"):
-        data.batch([0], FeatureSettings())
+        data.batch([0], LogMel())

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from qasr.audio import FeatureSettings
+from qasr.audio import LogMel
 from qasr.models import open_checkpoint
 from qasr.recitation.multilevel import loss_weights
 from qasr.training import losses
@@ -18,7 +18,7 @@ def test_ctc_is_the_checkpoints_own(make_data, tmp_path):
     with open_checkpoint("reference") as checkpoint:
         stock, model = checkpoint.stock(), checkpoint.deployable()
         data = labelled(make_data(), checkpoint.levels, tmp_path)
-        batch = data.batch([0, 7, 11], FeatureSettings.from_json(checkpoint.features))
+        batch = data.batch([0, 7, 11], LogMel.from_json(checkpoint.features))
         weights = loss_weights(checkpoint.config, list(model.levels))
     with torch.inference_mode():
         logits = dict(zip(model.levels, model(batch.features, batch.lengths), strict=True))

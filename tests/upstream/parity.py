@@ -91,7 +91,7 @@ def _run_ours(checkpoint: Path, cases: list[list[str]], vocabulary: dict[str, An
     """Results of the stock class behind transformers' extractor, and of the deployable model behind our features."""
     with open_checkpoint(str(checkpoint)) as opened:
         stock, rewritten, levels = opened.stock(), opened.deployable(), opened.levels
-        settings = audio.FeatureSettings.from_json(opened.features)
+        settings = audio.LogMel.from_json(opened.features)
     extractor = transformers.AutoFeatureExtractor.from_pretrained(checkpoint)
     stored = {level: dict(enumerate(vocabularies.tokens)) for level, vocabularies in levels.items()}
     if stored != {level: {int(key): token for key, token in ids.items()} for level, ids in vocabulary.items()}:

@@ -27,7 +27,7 @@ from torch.ao import quantization as ao
 from torch.ao.quantization.fake_quantize import FakeQuantize
 
 from qasr import reference
-from qasr.audio import FeatureSettings
+from qasr.audio import LogMel
 from qasr.models import open_checkpoint
 from qasr.quantizers.technique import quantizable, replace
 from qasr.recitation.multilevel import loss_weights
@@ -103,7 +103,7 @@ def main() -> None:
         (Path(scratch) / "a").mkdir()
         training = labelled(given.data, checkpoint.levels, Path(scratch) / "a")
         test = labelled(reference.EVALUATION, checkpoint.levels, Path(scratch))
-        settings = FeatureSettings.from_json(checkpoint.features)
+        settings = LogMel.from_json(checkpoint.features)
         ours = trainers.Trainer(checkpoint, training, test, settings, options, Path(scratch), SILENT)
         theirs = AoTraining(checkpoint.deployable(), options, ours.steps)
         weights = loss_weights(checkpoint.config, list(ours.model.levels))

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from qasr import load, reference
 from qasr.artifacts import read
-from qasr.audio import FeatureSettings, extract
+from qasr.audio import LogMel, extract
 from qasr.audio import read as read_audio
 from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
@@ -71,7 +71,7 @@ def as_a_stranger(folder, features, tmp_path, *, multilevel, dtype="float32"):
 def features():
     row = json.loads(reference.EVALUATION.read_text(encoding="utf-8").splitlines()[0])
     stored = (reference.CHECKPOINT / "preprocessor_config.json").read_text(encoding="utf-8")
-    settings = FeatureSettings.from_json(json.loads(stored))
+    settings = LogMel.from_json(json.loads(stored))
     return extract(read_audio(reference.EVALUATION.parent / row["audio"]), settings)[None]
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from qasr import reference
-from qasr.audio import FeatureSettings
+from qasr.audio import LogMel
 from qasr.data import read_audio_set
 from qasr.exporters import TARGETS, ExportError
 from qasr.exporters.asked import Mixing
@@ -173,7 +173,7 @@ def test_fp8_layer_by_hand():
 def make_reference():
     def make(method, options):
         with open_checkpoint("reference") as checkpoint:
-            settings, model = FeatureSettings.from_json(checkpoint.features), checkpoint.deployable()
+            settings, model = LogMel.from_json(checkpoint.features), checkpoint.deployable()
         clips = list(features_of(read_audio_set(reference.CALIBRATION, 4), settings))
         calibration = CalibrationSet("bundled", "0" * 64, 1.0, len(clips), lambda: iter(clips))
         return quantize(method, model, dataclasses.replace(options, scheme=WeightScheme()), calibration)

@@ -29,8 +29,7 @@ def republished(artifact, folder, **changes):
             shutil.copy(artifact.folder / name, staging.folder / name)
         for name, content in changes.pop("contents", {}).items():
             (staging.folder / name).write_bytes(content)
-        staging.seal(msgspec.structs.replace(artifact.manifest, **changes))
-        return staging.publish()
+        return staging.publish(msgspec.structs.replace(artifact.manifest, **changes))
 
 
 def test_compiled_model_is_cached(artifact, tmp_path):

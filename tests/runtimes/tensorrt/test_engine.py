@@ -27,7 +27,7 @@ from qasr.runtimes.tensorrt import engine as runtime
 from .fake_cuda import FakeCuda, FakeTrt
 
 LEVELS = {"letters": 4, "loud": 2}
-LIMITS = InputLimits(160, 1, 1500, 4)
+LIMITS = InputLimits(1, 1500, 4)
 EXECUTION = {"flavour": "tensorrt", "tensorrt": "1.7.0", "compute_capabilities": "8.6 8.9"}
 
 
@@ -37,8 +37,7 @@ def make_artifact(tmp_path, make_manifest):
         with create(tmp_path / "engine") as staging:
             (staging.folder / "model.engine").write_bytes(b"an engine")
             told = EXECUTION | execution
-            staging.seal(make_manifest("tensorrt-int8", engine="tensorrt", execution=told, limits=limits))
-            return staging.publish()
+            return staging.publish(make_manifest("tensorrt-int8", engine="tensorrt", execution=told, limits=limits))
 
     return make
 
@@ -239,14 +238,14 @@ def test_longer_recordings_go_through_in_windows(make_artifact, gpu):
     """3 s is the longest that this engine takes."""
     gpu(largest=(4, 150))
     samples = np.random.default_rng(0).standard_normal(16_000 * 10).astype(np.float32)
-    with load(make_artifact(InputLimits(160, 1, 150, 4)).folder, device="cuda") as model:
+    with load(make_artifact(InputLimits(1, 150, 4)).folder, device="cuda") as model:
         found = model.transcribe(samples)
     assert found.seconds == 10.0
 
 
 def test_shorter_clips_are_padded(make_artifact, gpu):
     gpu(shortest=50)
-    engine = load_engine(make_artifact(InputLimits(160, 50, 1500, 4)), EngineOptions())
+    engine = load_engine(make_artifact(InputLimits(50, 1500, 4)), EngineOptions())
     call = given(2, 7)
     found = engine.infer(*call)
     for level, logits in expected(*call).items():
