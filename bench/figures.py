@@ -8,8 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from .measure.options import Key
-from .results import Query, Row, Speed
+from .results import Key, Query, Row, Speed
 
 
 def rtf(queries: Sequence[Query]) -> float:

@@ -79,7 +79,8 @@ def beyond_noise(chances: Sequence[float], significance: float) -> set[int]:
 
 def _centred(values: Sequence[float]) -> NDArray[np.float64]:
     array = np.array(values, dtype=np.float64)
-    return array - array.mean()
+    array -= array.mean()
+    return array
 
 
 def _freedom(residuals: Sequence[NDArray[np.float64]], own: int) -> float:

@@ -14,9 +14,8 @@ from ...errors import MissingExtraError
 from ...runtimes import ENGINES
 from ..accuracy.score import Tokens
 from ..errors import BenchError
-from ..results import Accuracy, ProcessRun, Row, Speed
+from ..results import Accuracy, Key, ProcessRun, Row, Speed
 from .messages import Measured
-from .options import Key
 
 
 @dataclass

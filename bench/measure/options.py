@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from ...runtimes import EngineOptions, check
 from ..errors import BenchError
-from ..results import Settings
+from ..results import Key, Settings
 from .messages import Measure
 
 SCENARIOS = ("single-stream", "multi-stream", "offline", "server")
 """Names as in MLPerf Inference; implemented in ``scenarios``."""
-
-
-class Key(NamedTuple):
-    """Two measurements with equal keys are comparable."""
-
-    scenario: str
-    clip_seconds: float | None
-    threads: int
-    batch: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,14 +17,14 @@ from ...version import __version__
 from ..accuracy.judge import transcripts_failure
 from ..accuracy.score import compare_accuracy, compare_logits, garbage, measure_accuracy
 from ..errors import BenchError
-from ..results import Data, Report
+from ..results import Data, Key, Report
 from .candidate import Candidate, read_candidates
 from .child import WORKER, ChildError
 from .clips import clips
 from .environment import Idleness, environment
 from .memory import evict
 from .messages import Logits, Measured, Plan, Step, Transcribe, Transcripts
-from .options import Key, Options
+from .options import Options
 from .process import ProcessResult, run_process
 
 Progress = Callable[[str, int], None]

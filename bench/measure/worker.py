@@ -11,7 +11,6 @@ import time
 # Read before any other import, so that the interpreter's start and qasr's imports are timed apart.
 _STARTED = time.monotonic()
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
-from ...errors import QasrError
+from ..channel import claim_stdout, describe_error, send
 from .messages import (
     Alive,
     Answer,
@@ -43,17 +42,15 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Execute the plan. Any exception becomes the last answer."""
-    channel = _claim_stdout()
+    channel = claim_stdout()
     try:
         plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
         for answer in execute(plan, _STARTED - float(sys.argv[1]), _alive_sender(channel)):
-            _send(channel, answer)
+            send(channel, answer)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # whatever an engine raises
-        reason = str(error).strip().splitlines()
-        kind = "" if isinstance(error, QasrError) else f"{type(error).__name__}: "
-        _send(channel, Failed(reason=f"{kind}{reason[0] if reason else 'no message'}"))
+        send(channel, Failed(reason=describe_error(error)))
         sys.exit(1)
 
 
@@ -116,6 +113,7 @@ def _tokens(model: Model, recording: str, alive: Callable[[], None]) -> dict[str
 
 
 def _write_logits(step: Logits, model: Model, engine: Engine) -> None:
+    import numpy as np
 
     from ... import audio
 
@@ -125,6 +123,7 @@ def _write_logits(step: Logits, model: Model, engine: Engine) -> None:
         window = next(audio.windows(partial(audio.stream, recording), front_end))
         inputs, lengths = audio.batch([window.inputs], front_end)
         arrays |= {f"{index} {level}": logits[0] for level, logits in engine.infer(inputs, lengths).items()}
+    np.savez(step.output, **arrays)
 
 
 def _measure(step: Measure, model: Model, number: int, alive: Callable[[], None]) -> Measured:
@@ -153,13 +152,6 @@ def _measure(step: Measure, model: Model, number: int, alive: Callable[[], None]
     )
 
 
-def _claim_stdout() -> TextIO:
-    """A channel on the real stdout. Everything that libraries print to stdout goes to stderr instead."""
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return channel
-
-
 def _alive_sender(channel: TextIO) -> Callable[[], None]:
     """A function that sends ``Alive``, at most once a second."""
     last = time.monotonic()
@@ -168,14 +160,9 @@ def _alive_sender(channel: TextIO) -> Callable[[], None]:
         nonlocal last
         if time.monotonic() - last > 1.0:
             last = time.monotonic()
-            _send(channel, Alive())
+            send(channel, Alive())
 
     return alive
-
-
-def _send(channel: TextIO, answer: Answer) -> None:
-    channel.write(msgspec.json.encode(answer).decode() + "\n")
-    channel.flush()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whatever is to be compared and does not exist yet, each made in a process of its own."""
+"""Builds missing peers and exports missing artifacts, each in its own process."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 from rich.console import Console
 
 from ...artifacts import ArtifactError, read
+from ...errors import last_line
 from .candidates import PEERS, Candidate
 from .errors import CandidateError
 
 TARGETS = ("onnx-int8", "openvino-int8")
-"""What qasr enters the comparison with, unless artifacts are named."""
+"""Targets of qasr that are compared if no artifacts are named."""
 
-# What the steps after them start from.
+# Steps whose output the other steps need.
 _FOUNDATIONS = ("stock", "onnx")
 _QEXPORT = "from qasr.cli.qexport import run; run()"
 
@@ -24,7 +25,7 @@ _QEXPORT = "from qasr.cli.qexport import run; run()"
 def make_peers(
     work: Path, model: str, names: Collection[str], console: Console
 ) -> tuple[list[Candidate], dict[str, str]]:
-    """Peers called ``names``, and by name the reason why one could not be built."""
+    """The peers with the given names, and the reasons by name for those that could not be built."""
     chosen = [peer for peer in PEERS if peer.name in names]
     reasons: dict[str, str] = {}
     for step in dict.fromkeys([*_FOUNDATIONS, *(peer.step for peer in chosen)]):
@@ -42,7 +43,7 @@ def make_peers(
 
 
 def make_artifacts(work: Path, model: str, console: Console) -> tuple[list[Path], dict[str, str]]:
-    """Folders of ``TARGETS``, and by target the reason why one could not be exported."""
+    """Folders of ``TARGETS``, and the reasons by target for those that could not be exported."""
     folders: list[Path] = []
     failed: dict[str, str] = {}
     for target in TARGETS:
@@ -50,7 +51,7 @@ def make_artifacts(work: Path, model: str, console: Console) -> tuple[list[Path]
         try:
             read(folder, verify=False)
         except ArtifactError:
-            # Also what an older qasr has left there.
+            # Missing, damaged, or exported by an older qasr.
             command = ["-c", _QEXPORT, model, "--to", target, "-o", str(folder), "--force"]
             try:
                 _run(command, f"Exporting {target}", work, console)
@@ -69,9 +70,4 @@ def _run(arguments: Sequence[str], description: str, work: Path, console: Consol
         code = subprocess.run([sys.executable, *arguments], stdout=log, stderr=log, check=False).returncode
         if code:
             log.seek(start)
-            raise CandidateError(f"exit {code}: {last_line(log.read())}")
-
-
-def last_line(output: str) -> str:
-    """What a failed process said last."""
-    return next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "no message")
+            raise CandidateError(f"exit {code}: {last_line(log.read().strip() or 'no message')}")

@@ -1,4 +1,4 @@
-"""Every candidate in its own process, all of them in turns."""
+"""Measures every candidate in its own process, all of them in turn."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from .engines import Spec
 from .errors import CandidateError, PeersError
 from .results import FLOOR, Outcome, Sample
 
-# What the floor's process takes, and what the machine keeps for itself.
+# Memory for the floor's process and for the system.
 _RESERVED_BYTES = 2 << 30
 _FLOOR = Candidate(FLOOR, FLOOR, "", "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to measure."""
+    """The options of a comparison."""
 
     rounds: int = 5
     loads: int = 3
-    """Starts of every process for its load time."""
+    """Processes started per candidate to measure the load time."""
     threads: int = 2
 
 
 class Bench:
-    """Measures, and keeps what it finds: ``outcomes`` and ``samples``."""
+    """Measures candidates; the results are ``outcomes`` by name and ``samples``."""
 
     def __init__(
         self, stock: Path, clips: Mapping[str, Path], scratch: Path, options: Options, console: Console
     ) -> None:
-        """``stock``: the stock checkpoint; ``clips``: seconds to the file with the samples; ``scratch``: for logs."""
+        """``stock`` is the stock checkpoint, ``clips`` maps seconds to files of samples, ``scratch`` is for logs."""
         self.outcomes: dict[str, Outcome] = {}
         self.samples: list[Sample] = []
         self.floor_missing: dict[str, str] = {}
@@ -44,7 +44,7 @@ class Bench:
         self._options, self._console = options, console
 
     def run(self, candidates: Sequence[Candidate]) -> None:
-        """Measure them all. Raises PeersError where memory does not suffice."""
+        """Measure all candidates. Raises PeersError if memory does not suffice."""
         for candidate in candidates:
             self._console.print(f"{candidate.name}: memory and load time …")
             try:
@@ -58,22 +58,22 @@ class Bench:
         ]
 
     def _alone(self, candidate: Candidate) -> Outcome:
-        """Peak memory of a process that hears the longest clip, and load times."""
+        """Peak memory of a process that transcribes the longest clip, and load times."""
         clip = next(iter(self._clips))
-        # The first start fills the disk cache, and with some engines a cache of compiled models.
+        # The first start fills the page cache and, with some engines, a cache of compiled models.
         with self._child(candidate) as child:
-            child.ask(clip)
+            child.transcribe(clip)
         with self._child(candidate) as child:
-            answer = child.ask(max(self._clips, key=float))
+            answer = child.transcribe(max(self._clips, key=float))
         loads = []
         for _ in range(self._options.loads):
             with self._child(candidate) as child:
-                ids = child.ask(clip).ids
+                ids = child.transcribe(clip).ids
                 loads.append(child.age_seconds())
         return Outcome(execution=answer.execution, peak_bytes=answer.peak_bytes, load_seconds=loads, ids=ids)
 
     def _groups(self, candidates: Sequence[Candidate]) -> list[list[Candidate]]:
-        """Who fits into memory together: the baseline and qasr's artifacts always, beside some of the peers."""
+        """Groups that fit into memory; each has the baseline, qasr's artifacts and some of the peers."""
         alive = [candidate for candidate in candidates if self.outcomes[candidate.name].error is None]
         common = [candidate for candidate in alive if candidate.ours or candidate.name == BASELINE]
         available = available_bytes() - _RESERVED_BYTES - self._bytes(common)
@@ -99,27 +99,27 @@ class Bench:
         return [common + group for group in groups or [[]]]
 
     def _together(self, group: Sequence[Candidate], number: int) -> None:
-        """Rounds in which everyone hears every clip once while the others wait."""
+        """Rounds in which each candidate transcribes every clip once while the others wait."""
         with ExitStack() as stack:
             children = {candidate.name: stack.enter_context(self._child(candidate)) for candidate in (*group, _FLOOR)}
-            # Round 0 is for warming up, also of engines that compile for every new length.
+            # Round 0 is a warm-up, because some engines compile for every new length.
             for turn in range(self._options.rounds + 1):
                 label = f"round {turn} of {self._options.rounds}" if turn else "warming up"
                 self._console.print(f"Group {number + 1}, {len(group)} candidates: {label} …")
-                self._ask(children, FLOOR, "", number, turn)
+                self._sample(children, FLOOR, "", number, turn)
                 for clip in self._clips:
                     for candidate in group:
-                        self._ask(children, candidate.name, clip, number, turn)
+                        self._sample(children, candidate.name, clip, number, turn)
             for name, child in children.items():
                 if name != FLOOR:
                     self.outcomes[name].idle_share = max(self.outcomes[name].idle_share, child.idle_share())
 
-    def _ask(self, children: dict[str, Child], name: str, clip: str, group: int, turn: int) -> None:
-        """Take a sample, unless it has died before; a candidate that dies now leaves."""
+    def _sample(self, children: dict[str, Child], name: str, clip: str, group: int, turn: int) -> None:
+        """Take a sample of a living candidate; a candidate that fails is removed from ``children``."""
         if name not in children:
             return
         try:
-            answer = children[name].ask(clip)
+            answer = children[name].transcribe(clip)
         except CandidateError as error:
             del children[name]
             if name == FLOOR:

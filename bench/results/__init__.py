@@ -9,7 +9,7 @@ from __future__ import annotations
 from .accuracy import Accuracy, Interval, LevelErrors, Worst
 from .conditions import Data, Environment, Gpu, Settings
 from .report import REPORT_VERSION, Report, Row, read_report
-from .speed import ProcessRun, Query, Speed, Trial
+from .speed import Key, ProcessRun, Query, Speed, Trial
 
 __all__ = [
     "REPORT_VERSION",
@@ -18,6 +18,7 @@ __all__ = [
     "Environment",
     "Gpu",
     "Interval",
+    "Key",
     "LevelErrors",
     "ProcessRun",
     "Query",

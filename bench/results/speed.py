@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 
@@ -87,3 +89,12 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     trials: list[Trial] = []
     peak_rss_bytes: int
     """Peak of the process up to the end of this scenario; the largest of the rounds."""
+
+
+class Key(NamedTuple):
+    """Two measurements with equal keys are comparable."""
+
+    scenario: str
+    clip_seconds: float | None
+    threads: int
+    batch: int

@@ -1,4 +1,4 @@
-"""The comparison with peers: a whole run on the small model, failed rows, the ratios, bad input."""
+"""The comparison with peers: a complete run on the small model, failed rows, ratios, wrong input."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def peers(*arguments):
 
 @pytest.mark.slow
 def test_whole_run(tmp_path, exported):
-    """Every way to build a peer, on the small model: all hear what torch hears, once for every clip and round."""
+    """Every way to build a peer, on the small model: all transcribe like torch, once per clip and round."""
     ours = exported("onnx-int8", "static").folder
     files = tmp_path / "out.json", tmp_path / "out.md"
     short = ["--durations", "3,2", "--rounds", "1", "--loads", "1", "--threads", "1"]
@@ -102,23 +102,23 @@ def test_a_candidate_that_fails_is_a_row_without_times(tmp_path, bench, exported
 def test_a_process_that_dies(tmp_path, bench, exported):
     candidate = Candidate("good", "qasr", str(exported("onnx-int8", "static").folder), "", ours=True)
     with bench._child(candidate) as process:
-        assert len(process.ask("2").ids) > 5
+        assert len(process.transcribe("2").ids) > 5
         os.kill(process._process.pid, signal.SIGKILL)
         process._process.wait()
         with pytest.raises(CandidateError, match=r"killed by signal 9 \(out of memory\?\): no message"):
-            process.ask("2")
+            process.transcribe("2")
 
 
 def test_a_process_that_hangs(bench, exported, monkeypatch):
-    monkeypatch.setattr(child, "_LONGEST_SECONDS", 0.01)
+    monkeypatch.setattr(child, "_TIMEOUT_SECONDS", 0.01)
     candidate = Candidate("good", "qasr", str(exported("onnx-int8", "static").folder), "", ours=True)
     with bench._child(candidate) as process, pytest.raises(CandidateError, match=r"no answer within 0\.01 s"):
-        process.ask("2")
+        process.transcribe("2")
 
 
 @pytest.mark.parametrize(
     ("frames", "fill", "complaint"),
-    [(100, 0.0, None), (100, np.nan, "logits that are no numbers"), (50, 0.0, "logits of the shapes")],
+    [(100, 0.0, None), (100, np.nan, "logits that are not finite"), (50, 0.0, "logits of the shapes")],
 )
 def test_garbage_is_no_result(frames, fill, complaint):
     config = json.loads((reference.CHECKPOINT / "config.json").read_text())
@@ -201,8 +201,8 @@ def test_bad_input_is_one_line(tmp_path, toy):
     assert done.stderr.count("\n") == 1
     done = peers("--work", tmp_path / "work", toy.folder)
     assert done.returncode == 1
-    assert done.stderr == f"error: {toy.folder}: was made of toy, and the peers of reference; see --model\n"
+    assert done.stderr == f"error: {toy.folder}: was exported from toy, but the peers from reference; see --model\n"
     done = peers("--work", tmp_path / "work", "--durations", "10,x")
     assert done.returncode == 2
-    assert "'10,x' is no list of different whole seconds from 1 to 60" in done.stderr
+    assert "'10,x' is not a list of different whole seconds from 1 to 60" in done.stderr
     assert not (tmp_path / "work").exists()

@@ -1,4 +1,4 @@
-"""The command: measure, show, compare, techniques; and what it says when it cannot."""
+"""The commands measure, show, compare and techniques, and their errors."""
 
 from __future__ import annotations
 
@@ -104,10 +104,10 @@ def test_a_damaged_baseline_ends_the_command_before_any_measurement(toy, data, t
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--threads", "two"], "'two' is not numbers with commas between"),
+        (["--threads", "two"], "'two' is not a list of numbers separated by commas"),
         (["--from-verses", "1:1"], "--from-verses and --audio-dir go together"),
         (["--max-rss", "lots"], "lots"),
-        (["--max-per-delta", "little"], "'little' is no number of percentage points"),
+        (["--max-per-delta", "little"], "'little' is not a number of percentage points"),
     ],
 )
 def test_wrong_usage(toy, arguments, message):
