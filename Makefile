@@ -80,7 +80,7 @@ types: $(VENV)/ready
 	cd .build && ../$(BIN)/mypy --config-file ../setup.cfg -p qasr
 
 contracts: $(VENV)/ready
-	$(BIN)/lint-imports --config setup.cfg
+	$(BIN)/lint-imports --config .importlinter
 
 unit: $(VENV)/ready
 	$(BIN)/pytest -n 2 --dist loadfile

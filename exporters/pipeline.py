@@ -217,4 +217,3 @@ def publish(plan: Plan, draft: Artifact, staging: Staging) -> Artifact:
 def _with_precision(plan: Plan, manifest: Manifest, kernels: dict[str, int]) -> Manifest:
     achieved = verification.achieved(plan.target, plan.target.writer(), manifest.precision, kernels)
     return msgspec.structs.replace(manifest, precision=achieved)
-

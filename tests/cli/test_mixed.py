@@ -37,8 +37,8 @@ def test_explains(exported, tmp_path):
     ("arguments", "hint"),
     [
         (
-            ("onnx-mixed", "--budget-size", "300"),
-            "300",
+            ("onnx-mixed", "--budget-size", "300XB"),
+            "'300XB' is not a size; write it as 1.5GB, 300MiB, 4G or a number of bytes",
         ),
         (("onnx-mixed", "--budget-per", "-1"), "-1.0 is not in the range x>=0"),
         (("onnx-mixed", "--budget-per", "1", "--precision-map", "typical"), "exclude each other"),

@@ -1,4 +1,4 @@
-"""One visit to an artifact: a child process that is started, loads, does the steps of its plan, and ends."""
+"""One child process from start to exit: loads an artifact, performs the steps of its plan, ends."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..results import Visit
+from ..results import ProcessRun
 from .child import WORKER, Child, ChildError
 from .device import DevicePeak
 from .messages import Ended, Loaded, Measured, Plan, Transcripts, Written
 
 
 @dataclass(frozen=True)
-class Life:
-    """What a child said; an answer for each step of its plan."""
+class ProcessResult:
+    """The figures of a child process, and one answer for each step of its plan."""
 
-    visit: Visit
+    run: ProcessRun
     answers: tuple[Transcripts | Written | Measured, ...]
 
 
-def visit(plan: Plan, *, cold: bool, timeout_seconds: float, log: Path, command: Sequence[str] = WORKER) -> Life:
-    """Run the plan in a fresh process. Raises ChildError for everything but a clean end with all answers."""
+def run_process(
+    plan: Plan, *, cold: bool, timeout_seconds: float, log: Path, command: Sequence[str] = WORKER
+) -> ProcessResult:
+    """Execute the plan in a fresh process. Raises ChildError unless the process ends cleanly with all answers."""
     loaded: Loaded | None = None
     ended: Ended | None = None
     answers: list[Transcripts | Written | Measured] = []
@@ -37,8 +39,8 @@ def visit(plan: Plan, *, cold: bool, timeout_seconds: float, log: Path, command:
             elif isinstance(answer, Transcripts | Written | Measured):
                 answers.append(answer)
     if loaded is None or ended is None or len(answers) != len(plan.steps):
-        raise ChildError(f"gave {len(answers)} answers to {len(plan.steps)} steps")
-    figures = Visit(
+        raise ChildError(f"sent {len(answers)} answers to {len(plan.steps)} steps")
+    figures = ProcessRun(
         round=plan.round,
         threads=plan.threads,
         cold=cold,
@@ -46,8 +48,8 @@ def visit(plan: Plan, *, cold: bool, timeout_seconds: float, log: Path, command:
         import_seconds=loaded.import_seconds,
         read_seconds=loaded.read_seconds,
         compile_seconds=loaded.compile_seconds,
-        first_seconds=loaded.first_seconds,
+        first_inference_seconds=loaded.first_inference_seconds,
         peak_rss_bytes=ended.peak_rss_bytes,
         peak_device_bytes=device.bytes,
     )
-    return Life(figures, tuple(answers))
+    return ProcessResult(figures, tuple(answers))

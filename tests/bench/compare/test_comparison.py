@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from qasr.bench.compare.reports import compare, render
+from qasr.bench.compare.comparison import compare
+from qasr.bench.compare.render import render
 from qasr.bench.errors import ReportError
 from qasr.bench.results import Accuracy, LevelErrors, Trial
 
-from ..samples import accuracy, report, row, speed, visits, whole
+from ..samples import accuracy, processes, report, row, speed, whole
 
 NAMES = [f"artifact {number}" for number in range(14)]
 
@@ -28,7 +29,9 @@ def noisy(seed, *, machine=1.0, slow=None, wrong=None, hungry=None, rounds=5):
         loads = 1.0 * drift * rng.lognormal(0, 0.04, rounds)
         peaks = (2e8 * rng.lognormal(0, 0.004, rounds) * (1.3 if name == hungry else 1.0)).astype(int).tolist()
         edits = [1, 2, 1, *([2] * 20 if name == wrong else [])]
-        return row(name, (base * scatter).tolist(), visits=visits(loads.tolist(), peaks), accuracy=accuracy(edits))
+        return row(
+            name, (base * scatter).tolist(), processes=processes(loads.tolist(), peaks), accuracy=accuracy(edits)
+        )
 
     return report([make(name, 0.1 / (1 + number)) for number, name in enumerate(["base", *NAMES])])
 
@@ -37,7 +40,7 @@ def noisy(seed, *, machine=1.0, slow=None, wrong=None, hungry=None, rounds=5):
 def test_two_runs_of_the_same_differ_by_noise_alone(seed):
     """Though the machine is 40 % slower in the second."""
     comparison = compare(noisy(2 * seed), noisy(2 * seed + 1, machine=1.4))
-    assert comparison.found == ()
+    assert comparison.significant == ()
     assert len(comparison.changes) > 60
     assert comparison.machine > 0.1
 
@@ -52,10 +55,10 @@ def test_two_runs_of_the_same_differ_by_noise_alone(seed):
 )
 def test_a_real_loss_is_found_and_nothing_else(fault, figure):
     comparison = compare(noisy(100), noisy(101, **{fault: NAMES[3]}))
-    (change,) = comparison.found
+    (change,) = comparison.significant
     assert (change.artifact, change.figure, change.verdict) == (NAMES[3], figure, "worse")
     back = compare(noisy(100, **{fault: NAMES[3]}), noisy(101))
-    assert [change.verdict for change in back.found] == ["better"]
+    assert [change.verdict for change in back.significant] == ["better"]
 
 
 def test_figures_of_a_change():
@@ -78,8 +81,8 @@ def test_one_round_tells_nothing_about_noise():
         return msgspec.structs.replace(made, settings=msgspec.structs.replace(made.settings, rounds=1))
 
     comparison = compare(once(0.1), once(0.9))
-    assert comparison.found == ()
-    assert comparison.cautions == ("a single round tells nothing about noise: use at least three in both runs",)
+    assert comparison.significant == ()
+    assert comparison.cautions == ("a single round says nothing about noise: use at least three in both runs",)
     (line,) = (line for line in said(comparison).splitlines() if line.startswith(" relative time"))
     assert line.split()[-1] == "unknown"
 
@@ -89,16 +92,16 @@ def test_a_disturbed_run_is_called_one():
     base = row("base", (0.1, 0.3, 0.1, 0.1, 0.25))
     before, after = report([base, row("a", (0.1,) * 5)]), report([row("base", (0.1,) * 5), row("a", (0.13,) * 5)])
     comparison = compare(before, after)
-    assert comparison.found == ()
+    assert comparison.significant == ()
     assert comparison.cautions == (
-        "the rounds scatter so much that twice as much would not show in relative time, single-stream, recordings, "
+        "the rounds scatter so much that a doubling would go unnoticed in relative time, single-stream, recordings, "
         "2 threads, batch 1: measure both again with more rounds, or with nothing else running",
     )
 
 
 def test_the_same_report():
     comparison = compare(whole(), whole())
-    assert comparison.found == ()
+    assert comparison.significant == ()
     assert comparison.machine == 0.0
     assert comparison.failures == ("gone still fails: killed by SIGSEGV: <oops>",)
 
@@ -112,8 +115,12 @@ def test_what_is_not_comparable():
 
 
 def test_failures_and_cautions():
-    before = report([row("base"), row("a"), row("b", failure="hangs", speeds=[], visits=[], accuracy=None), row("old")])
-    after = report([row("base"), row("a", failure="dies", speeds=[], visits=[], accuracy=None), row("b"), row("new")])
+    before = report(
+        [row("base"), row("a"), row("b", failure="hangs", speeds=[], processes=[], accuracy=None), row("old")]
+    )
+    after = report(
+        [row("base"), row("a", failure="dies", speeds=[], processes=[], accuracy=None), row("b"), row("new")]
+    )
     environment = msgspec.structs.replace(
         after.environment, processor="Other CPU", libraries={"onnxruntime": "1.33", "torch": "2.13"}, idle_share=0.5
     )
@@ -125,7 +132,7 @@ def test_failures_and_cautions():
         "processor: Some CPU before, Other CPU after",
         "onnxruntime: 1.32 before, 1.33 after",
         "torch: none before, 2.13 after",
-        "the machine was busy after: others took 50 % of its time",
+        "the machine was busy after: other programs used 50 % of its time",
     )
 
 
@@ -144,7 +151,7 @@ def test_another_baseline_changes_nothing():
     """Both runs measured base, at 0.1 s, and a, at 0.05 s; the times stay relative to base."""
     rows = [row("base"), row("a", (0.05,) * 3), row("b", (0.2,) * 3)]
     comparison = compare(report(rows), report(rows, baseline="a"))
-    assert comparison.found == ()
+    assert comparison.significant == ()
     assert comparison.reference == "base"
     (ratio,) = (change.after for change in comparison.changes if (change.artifact, change.kind) == ("b", "time"))
     assert ratio == pytest.approx(2.0)
@@ -165,8 +172,8 @@ def test_other_artifacts_and_settings_are_cautions():
     comparison = compare(before, msgspec.structs.replace(after, settings=settings, environment=environment))
     assert comparison.cautions == (
         "another artifact under the same name: base, a",
-        "times are relative to base, which is itself another one",
-        "a single round tells nothing about noise: use at least three in both runs",
+        "times are relative to base, which is not the same artifact in both reports",
+        "a single round says nothing about noise: use at least three in both runs",
         "CPU features: avx2 before, avx2 amx after",
         "min-seconds: 1.0 before, 9.0 after",
         "OMP_NUM_THREADS: none before, 1 after",
@@ -178,7 +185,7 @@ def test_the_rate_that_a_server_holds():
 
     def serving(rate):
         trials = [
-            Trial(round=number, rate_hz=tried, queries=9, latency_seconds=0.4, holds=tried == rate)
+            Trial(round=number, rate_hz=tried, queries=9, latency_seconds=0.4, within_bound=tried == rate)
             for number in (1, 2, 3)
             for tried in (rate, 2 * rate)
         ]
@@ -186,10 +193,10 @@ def test_the_rate_that_a_server_holds():
 
     before = report([row("base", speeds=serving(10)), row("a", speeds=serving(30))])
     after = report([row("base", speeds=serving(10)), row("a", speeds=serving(5))])
-    (change,) = compare(before, after).found
+    (change,) = compare(before, after).significant
     assert change.figure == "relative rate, server, recordings, 2 threads, batch 8"
     assert (change.before, change.after, change.verdict) == (pytest.approx(3.0), pytest.approx(0.5), "worse")
-    assert compare(after, before).found[0].verdict == "better"
+    assert compare(after, before).significant[0].verdict == "better"
 
 
 def test_thread_counts_are_not_mixed():
@@ -199,14 +206,14 @@ def test_thread_counts_are_not_mixed():
         peaks = {1: 200e6, 2: 400e6}
         seen = [
             msgspec.structs.replace(
-                visits([1.0], [int(peaks[threads] * factor * (1 + number / 1e4))])[1], round=number, threads=threads
+                processes([1.0], [int(peaks[threads] * factor * (1 + number / 1e4))])[1], round=number, threads=threads
             )
             for number in (1, 2, 3)
             for threads in (1, 2)
         ]
-        return report([row("base"), row("a", visits=seen)])
+        return report([row("base"), row("a", processes=seen)])
 
-    found = {change.figure: change for change in compare(made(1.0), made(1.1)).found}
+    found = {change.figure: change for change in compare(made(1.0), made(1.1)).significant}
     assert set(found) == {"peak memory, 1 threads, MB", "peak memory, 2 threads, MB"}
     assert found["peak memory, 2 threads, MB"].before == pytest.approx(400.08, abs=0.01)
 
@@ -220,9 +227,9 @@ def test_what_a_comparison_can_see():
     comparison = compare(
         report([row("base", (0.1,) * 5), row("a", times)]), report([row("base", (0.1,) * 5), row("a", again)])
     )
-    assert comparison.found == ()
+    assert comparison.significant == ()
     # One test only. t of 0.005 with 8 degrees of freedom is 3.355; the error 0.02 * sqrt(2 / 5).
-    smallest = comparison.visible["relative time, single-stream, recordings, 2 threads, batch 1"]
+    smallest = comparison.detectable["relative time, single-stream, recordings, 2 threads, batch 1"]
     assert smallest == pytest.approx(np.expm1(3.355 * 0.02 * 0.4**0.5), abs=0.01)
 
 
@@ -236,15 +243,17 @@ def as_measured(seed, slow=None):
     def make(name):
         speeds = [speed(times(name, 0.1, 0.2)), speed(times(name, 0.6, 0.08), "offline", batch=8, audio=16.0)]
         loads = rng.lognormal(0, 0.12, 5).tolist()
-        return row(name, speeds=speeds, visits=visits(loads, (2e8 * rng.lognormal(0, 0.005, 5)).astype(int).tolist()))
+        return row(
+            name, speeds=speeds, processes=processes(loads, (2e8 * rng.lognormal(0, 0.005, 5)).astype(int).tolist())
+        )
 
     return report([make(name) for name in ["base", *NAMES]])
 
 
 def test_twice_as_slow_is_found_in_real_noise_and_nothing_else_is():
     for seed in range(0, 40, 4):
-        assert compare(as_measured(seed), as_measured(seed + 1)).found == ()
-        found = compare(as_measured(seed + 2), as_measured(seed + 3, NAMES[3])).found
+        assert compare(as_measured(seed), as_measured(seed + 1)).significant == ()
+        found = compare(as_measured(seed + 2), as_measured(seed + 3, NAMES[3])).significant
         assert {change.artifact for change in found} == {NAMES[3]}
         assert "relative time, offline, recordings, 2 threads, batch 8" in {change.figure for change in found}
         assert {change.verdict for change in found} == {"worse"}
@@ -258,7 +267,7 @@ def test_a_point_of_phoneme_errors():
         errors = LevelErrors(edits=edits, lengths=[28] * count)
         return report([row("base"), row("a", accuracy=Accuracy(levels={"phonemes": errors}))])
 
-    (change,) = compare(made(160, 0.01), made(160, 0.02)).found
+    (change,) = compare(made(160, 0.01), made(160, 0.02)).significant
     assert (change.artifact, change.figure, change.verdict) == ("a", "phonemes error rate", "worse")
     assert change.change == pytest.approx(0.01, abs=1e-4)
     few = compare(made(16, 0.01), made(16, 0.02))
