@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from qasr.quantizers import ActivationScheme, GroupedLinear, Options, Scheme, StaticLinear, WeightScheme
+from qasr.quantizers import ActivationScheme, Quantization, Ranges, Scheme, WeightScheme
 from qasr.quantizers.layers import fake, grid
 from qasr.quantizers.layers.fake import ActivationRange, FakeGroupedLinear, FakeStaticLinear, Frames
+from qasr.quantizers.layers.grouped import GroupedLinear
+from qasr.quantizers.layers.quantized import StaticLinear
 
 INT4, INT2 = WeightScheme(4, False, 32), WeightScheme(2, True, 16)
 
@@ -28,7 +30,9 @@ def values() -> torch.Tensor:
 @pytest.mark.parametrize("outputs", [False, True])
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_static_layer_computes_what_it_becomes(linear, values, learn_scales, outputs, symmetric):
-    layer = FakeStaticLinear(linear, Frames(), symmetric_inputs=symmetric, outputs=outputs, learn_scales=learn_scales)
+    layer = FakeStaticLinear(
+        linear, Frames(), ranges=Ranges(symmetric=symmetric), outputs=outputs, learn_scales=learn_scales
+    )
     with fake.watching(layer):
         layer(values)
     found = layer.finished()
@@ -63,7 +67,7 @@ def test_grouped_layer_computes_what_it_becomes(linear, values, scheme, round_in
 
 def test_integers_survive_bfloat16(linear, values):
     """Under autocast only the product's result is rounded, to 8 bits of mantissa."""
-    layer = FakeStaticLinear(linear, Frames(), symmetric_inputs=True, outputs=False, learn_scales=False)
+    layer = FakeStaticLinear(linear, Frames(), ranges=Ranges(symmetric=True), outputs=False, learn_scales=False)
     with fake.watching(layer):
         exact = layer(values)
     with torch.autocast("cpu", torch.bfloat16):
@@ -72,7 +76,7 @@ def test_integers_survive_bfloat16(linear, values):
 
 
 def test_rounding_has_the_gradient_of_the_identity(linear, values):
-    layer = FakeStaticLinear(linear, Frames(), symmetric_inputs=True, outputs=False, learn_scales=False)
+    layer = FakeStaticLinear(linear, Frames(), ranges=Ranges(symmetric=True), outputs=False, learn_scales=False)
     with fake.watching(layer):
         layer(values)
     inputs = values.clone().requires_grad_(True)
@@ -125,7 +129,8 @@ def test_ranges_follow_and_freeze():
 def test_prepared_model_finishes(make_model, logits_of):
     model = make_model()
     frames = Frames()
-    names = fake.prepare(model, Options(symmetric_inputs=True), frames, learn_scales=False, biasless=[])
+    options = Quantization(ranges=Ranges(symmetric=True), exclude=model.float_layers)
+    names = fake.prepare(model, options, frames, learn_scales=False, biasless=[])
     assert len(names) == 32
     with torch.no_grad(), fake.watching(model):
         logits_of(model)
