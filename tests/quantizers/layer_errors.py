@@ -22,7 +22,7 @@ from qasr.models import CTCModel, open_checkpoint
 from qasr.models.wav2vec2_bert.architecture import deployable
 from qasr.quantizers import Quantization, WeightScheme
 from qasr.quantizers.apply import quantize
-from qasr.quantizers.calibration import Inputs, Work
+from qasr.quantizers.calibration import CalibrationSet, Inputs, Work
 
 METHODS = ("rtn", "mse", "hqq", "awq", "gptq")
 LAYERS = ("attention.out", "ffn1.intermediate", "ffn1.output")
@@ -78,11 +78,10 @@ def bundled(source: Path, count: int) -> list[Inputs]:
 
 def errors(model: CTCModel, name: str, bits: int) -> dict[str, float]:
     """Relative error of the layer's output by technique."""
-    with open_checkpoint("reference") as checkpoint:
-        settings = LogMel.from_json(checkpoint.features)
-    audio = read_audio_set(reference.CALIBRATION, CALIBRATION_CLIPS)
-    calibration = calibration_set(audio, settings, 20.0, lambda items, *_: items)
-    held_out = list(features_of(read_audio_set(reference.EVALUATION, HELD_OUT_CLIPS), settings))
+    clips = bundled(reference.CALIBRATION, CALIBRATION_CLIPS)
+    seconds = sum(int(length) for _, length in clips) / 50
+    calibration = CalibrationSet("bundled", "0" * 64, seconds, len(clips), lambda: iter(clips))
+    held_out = bundled(reference.EVALUATION, HELD_OUT_CLIPS)
     linears = [other for other, module in model.named_modules() if isinstance(module, nn.Linear)]
     expected = outputs(model, name, held_out)
     found = {}

@@ -82,7 +82,7 @@ def test_static_output_is_near_the_float_one(quantized):
     lengths = torch.tensor([60])
     (expected,) = model()(features, lengths)
     rounded = quantized("static", model(), Quantization(), calibration(noise(seed=1), noise(seed=2), features))
-    (found,) = quantized(features, lengths)
+    (found,) = rounded(features, lengths)
     error = float((found - expected).norm() / expected.norm())
     assert 1e-5 < error < 0.03
 

@@ -30,9 +30,7 @@ def values() -> torch.Tensor:
 @pytest.mark.parametrize("outputs", [False, True])
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_static_layer_computes_what_it_becomes(linear, values, learn_scales, outputs, symmetric):
-    layer = FakeStaticLinear(
-        linear, Frames(), ranges=Ranges(symmetric=symmetric), outputs=outputs, learn_scales=learn_scales
-    )
+    layer = FakeStaticLinear(linear, Frames(), symmetric_inputs=symmetric, outputs=outputs, learn_scales=learn_scales)
     with fake.watching(layer):
         layer(values)
     found = layer.finished()
@@ -67,7 +65,7 @@ def test_grouped_layer_computes_what_it_becomes(linear, values, scheme, round_in
 
 def test_integers_survive_bfloat16(linear, values):
     """Under autocast only the product's result is rounded, to 8 bits of mantissa."""
-    layer = FakeStaticLinear(linear, Frames(), ranges=Ranges(symmetric=True), outputs=False, learn_scales=False)
+    layer = FakeStaticLinear(linear, Frames(), symmetric_inputs=True, outputs=False, learn_scales=False)
     with fake.watching(layer):
         exact = layer(values)
     with torch.autocast("cpu", torch.bfloat16):
@@ -76,7 +74,7 @@ def test_integers_survive_bfloat16(linear, values):
 
 
 def test_rounding_has_the_gradient_of_the_identity(linear, values):
-    layer = FakeStaticLinear(linear, Frames(), ranges=Ranges(symmetric=True), outputs=False, learn_scales=False)
+    layer = FakeStaticLinear(linear, Frames(), symmetric_inputs=True, outputs=False, learn_scales=False)
     with fake.watching(layer):
         layer(values)
     inputs = values.clone().requires_grad_(True)

@@ -46,8 +46,8 @@ def test_folding_equal_scales_is_none(make_model):
 def test_scales_changed(quantized, make_model, real_calibration):
     """Not by silence the same as plain rounding: LayerNorms moved, strengths are on record, codes differ."""
     original = make_model()
-    model = quantized("awq", make_model(), Quantization(weight=INT4), real_calibration)
     plain = quantized("mse", make_model(), Quantization(weight=INT4), None)
+    model = quantized("awq", make_model(), Quantization(weight=INT4), real_calibration)
     strengths = quantized.notes["strengths"]
     assert set(strengths.values()) <= set(STRENGTHS)
     assert len(strengths) >= 16  # of 20 layers that can be scaled

@@ -131,7 +131,7 @@ def test_scales_really_change_and_only_theirs(quantized, make_model, real_calibr
                 assert torch.equal(tensor, plain.get_submodule(name).state_dict()[key]), f"{name}.{key}"
 
 
-def test_outputs_are_rounded_where_asked(make_model, real_calibration):
+def test_outputs_are_rounded_where_asked(quantized, make_model, real_calibration):
     model = quantized(
         "smoothquant",
         make_model(),
@@ -151,7 +151,7 @@ def test_search_keeps_few_rows(make_model, real_clips, calibration_of):
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.5])
-def test_strengths_out_of_range(make_model, real_calibration, strength):
+def test_strengths_out_of_range(quantized, make_model, real_calibration, strength):
     with pytest.raises(QuantizationError, match="strength of smoothing must lie between 0 and 1, not"):
         quantized(
             "smoothquant",
@@ -161,13 +161,13 @@ def test_strengths_out_of_range(make_model, real_calibration, strength):
         )
 
 
-def test_nothing_to_smooth_is_an_error(make_model, real_calibration):
+def test_nothing_to_smooth_is_an_error(quantized, make_model, real_calibration):
     pairs = ("*.ffn?.intermediate", "*.qkv", "*.pointwise1")
     with pytest.raises(QuantizationError, match="smoothing would change the scales of no layer; use --method static"):
         quantized("smoothquant", make_model(), Quantization(exclude=("projection", "heads", *pairs)), real_calibration)
 
 
-def test_calibration_missing_or_broken(make_model, real_clips):
+def test_calibration_missing_or_broken(quantized, make_model, real_clips, calibration_of):
     with pytest.raises(QuantizationError, match="smoothquant needs calibration audio; name it with --calibration"):
         quantized("smoothquant", make_model(), Quantization(), None)
     # In a clip that is held back, which decides no scale.
