@@ -150,7 +150,7 @@ def test_a_loss_that_is_no_number(make_data, tmp_path, monkeypatch):
     options = replace(QUICK, evaluations=100)
     with pytest.raises(
         DivergedError,
-        match=r"the loss became nan at step 3; the state of step 2 is kept in .*: continue from it with --resume and a ",
+        match=r"the loss became nan at step 3; the state of step 2 is kept in .*: continue from it with --resume and",
     ):
         train("reference", make_data(), tmp_path / "tuned", options, Recorder())
     assert (tmp_path / "tuned.training" / "best.pt").is_file()
@@ -184,7 +184,9 @@ def test_refusals(make_data, tmp_path):
     with pytest.raises(TrainingError, match="is no trained checkpoint, so --force does not replace it"):
         train("reference", make_data(), tmp_path / "t", QUICK, Recorder(), force=True)
     (tmp_path / "u.training").write_text("")
-    with pytest.raises(TrainingError, match=r"u\.training: is a file, but must be the folder of the training's state; move"):
+    with pytest.raises(
+        TrainingError, match=r"u\.training: is a file, but must be the folder of the training's state; move"
+    ):
         train("reference", make_data(), tmp_path / "u", QUICK, Recorder())
     with pytest.raises(TrainingError, match=r"t.txt/tuned: cannot write there \(.*\); choose another folder"):
         (tmp_path / "t.txt").write_text("")

@@ -41,7 +41,7 @@ def test_bits_go_where_they_help(quantized, make_model, calibration, logits_of, 
     expected = logits_of(make_model())
     options = Quantization(weight=INT2, bits_budget=2.5)
     chosen = quantized("mse", make_model(), options, calibration)
-    bits = chosen.notes["bits"]
+    bits = quantized.notes["bits"]
     last = {name: 4 for name in bits if bits[name] == 2}
     others = quantized("mse", make_model(), Quantization(weight=INT2, bits_by_layer=last), None)
     none = quantized("mse", make_model(), Quantization(weight=INT2), None)

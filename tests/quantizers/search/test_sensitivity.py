@@ -107,20 +107,20 @@ def test_excluded_layers_are_not_listed(quantized, make_model, clips):
 def test_both_models_stay_as_they_were(quantized, make_model, real_calibration, clips):
     original = make_model()
     before = outputs(original, clips)
-    rounded = quantized("smoothquant", shallow_copy(original), Quantization(), real_calibration)
-    rounded = outputs(rounded, clips)
-    sensitivity(original, rounded, clips, plain)
+    smoothed = quantized("smoothquant", shallow_copy(original), Quantization(), real_calibration)
+    rounded = outputs(smoothed, clips)
+    sensitivity(original, smoothed, clips, plain)
     assert relative(outputs(original, clips), before) == 0.0
-    assert relative(outputs(rounded, clips), rounded) == 0.0
+    assert relative(outputs(smoothed, clips), rounded) == 0.0
     assert not any(isinstance(module, DynamicLinear) for module in original.modules())
 
 
-def test_twin_shares_weights_but_not_layers(quantized, make_model):
+def test_copy_shares_weights_but_not_layers(quantized, make_model):
     original = make_model()
-    twin = shallow_copy(original)
-    assert twin.heads.weight is original.heads.weight
-    quantized("dynamic", twin, Quantization(), None)
-    assert len(quantizable(original, Quantization().exclude)) == LAYERS
+    copied = shallow_copy(original)
+    assert copied.heads.weight is original.heads.weight
+    quantized("dynamic", copied, Quantization(), None)
+    assert len(quantizable(original, original.float_layers)) == LAYERS
 
 
 def test_progress_counts_passes(quantized, make_model, clips):
