@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ...artifacts import Stride, output_lengths
 from ...models import CTCModel
 from ..options import Quantization
 from . import grid
@@ -29,11 +29,23 @@ from .rewrite import quantizable, replace
 _NEWEST = 0.05
 
 
-@dataclass
 class Frames:
-    """The frames of the batch under way that are no padding, shared by all layers: (B, T) bool, None for all."""
+    """Which frames of the current batch are no padding, shared by all layers."""
 
-    valid: Tensor | None = None
+    def __init__(self) -> None:
+        self._masks: dict[int, Tensor] = {}
+
+    def set(self, frames: int, lengths: Tensor, strides: Sequence[Stride] = ()) -> None:
+        """Of a padded batch of ``frames`` input frames with ``lengths`` (B,), and after each of the model's strides."""
+        self._masks = {}
+        for stride in (None, *strides):
+            if stride is not None:
+                frames, lengths = output_lengths(frames, (stride,)), output_lengths(lengths, (stride,))
+            self._masks[frames] = torch.arange(frames, device=lengths.device)[None, :] < lengths[:, None]
+
+    def valid(self, frames: int) -> Tensor | None:
+        """(B, T) bool for tensors of ``frames`` frames; None, which is all of them, before the first batch."""
+        return self._masks[frames] if self._masks else None
 
 
 def straight_through(values: Tensor) -> Tensor:
@@ -65,8 +77,8 @@ class ActivationRange(nn.Module):
         self.register_buffer("limits", torch.tensor([math.nan, math.nan]))
 
     def watch(self, values: Tensor) -> None:
-        """Move the range towards that of ``values`` (B, T, n), less what is padding."""
-        valid = self._frames.valid
+        """Move the range towards that of ``values`` (B, T, n), padded frames left out."""
+        valid = self._frames.valid(values.shape[1])
         low, high = torch.aminmax(values.detach().float() if valid is None else values.detach().float()[valid])
         seen = torch.stack((low, high)).to(self.limits)
         self.limits.copy_(torch.where(self.limits.isnan(), seen, self.limits + _NEWEST * (seen - self.limits)))
@@ -88,7 +100,7 @@ class ActivationRange(nn.Module):
 
 
 class FakeStaticLinear(nn.Module):
-    """What becomes a StaticLinear: int8 weights with a scale per output channel, uint8 inputs (and outputs).
+    """Trains to a StaticLinear: int8 weights with a scale per output channel, uint8 inputs (and outputs).
 
     ``weight`` (out, in) and ``bias`` (out,) are trained.
     """
@@ -138,7 +150,7 @@ class FakeStaticLinear(nn.Module):
 
 
 class FakeGroupedLinear(nn.Module):
-    """What becomes a GroupedLinear: codes of few bits with a scale and a zero point for every group of inputs.
+    """Trains to a GroupedLinear: low-bit codes with a scale and a zero point for every group of inputs.
 
     ``weight`` (out, in) and ``bias`` (out,) are trained, and ``scale`` (out, groups) too where scales are learned. They
     begin as what another technique has made of them, and zero points stay so. Inputs are rounded group by group, as

@@ -30,6 +30,11 @@ def fold(model: nn.Module, folded: FoldedLayers, scales: Tensor) -> bool:
     return True
 
 
+def is_norm(module: Any) -> bool:
+    """Whether a fold's source is a norm, whose weight has one dimension, and not a Linear, quantized or not."""
+    return bool(module.weight.dim() == 1)
+
+
 def smoothed(linear: nn.Linear, scales: Tensor) -> nn.Linear:
     """``linear`` for inputs that were divided by ``scales`` (in,)."""
     return _with(linear, linear.weight.detach() * scales, linear.bias)

@@ -20,7 +20,7 @@ from ...models.architecture import FoldedLayers
 from ..calibration import Work
 from ..errors import QuantizationError
 from ..layers import grid
-from ..layers.fold import fold, smoothed
+from ..layers.fold import fold, is_norm, smoothed
 from ..layers.grouped import GroupedLinear
 from ..layers.rewrite import check_groups, linear_called, quantizable, replace
 from ..options import Quantization
@@ -103,7 +103,7 @@ def _fold_all(
     scales: dict[str, Tensor] = {}
 
     def source_is_norm(folded: FoldedLayers) -> bool:
-        return not isinstance(model.get_submodule(folded.source), nn.Linear)
+        return is_norm(model.get_submodule(folded.source))
 
     # Folds into a Linear first: they change its rows, from which its own scales are chosen.
     for folded in sorted(model.find_folds(), key=source_is_norm):

@@ -17,7 +17,7 @@ from ...models import CTCModel
 from ...models.architecture import FoldedLayers
 from ..calibration import CalibrationSet, Work
 from ..errors import QuantizationError
-from ..layers.fold import fold, smoothed
+from ..layers.fold import fold, is_norm, smoothed
 from ..layers.quantized import Range
 from ..layers.rewrite import quantizable
 from ..options import Quantization
@@ -71,7 +71,7 @@ def apply(model: CTCModel, quantization: Quantization, work: Work) -> Notes:
 
 def norm_folds(model: CTCModel) -> list[FoldedLayers]:
     """The model's folds whose source is a norm."""
-    return [folded for folded in model.find_folds() if not isinstance(model.get_submodule(folded.source), nn.Linear)]
+    return [folded for folded in model.find_folds() if is_norm(model.get_submodule(folded.source))]
 
 
 def _linears(folded: FoldedLayers, chosen: dict[str, nn.Linear]) -> dict[str, nn.Linear]:
