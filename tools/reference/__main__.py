@@ -77,9 +77,7 @@ def audio() -> None:
 
 
 @cli.command()
-@click.option(
-    "--output", type=click.Path(path_type=Path), required=True, help="Output folder, which is replaced."
-)
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Output folder, which is replaced.")
 @click.option("--count", default=3_000, show_default=True, help="Utterances.")
 def speech(output: Path, count: int) -> None:
     """Write training utterances as audio with labels, for qtrain."""

@@ -96,9 +96,7 @@ def random_delivery(voice: str, rng: random.Random) -> Delivery:
 def require_espeak() -> None:
     """Raise EspeakMissingError if espeak-ng is not on the path."""
     if shutil.which("espeak-ng") is None:
-        raise EspeakMissingError(
-            "espeak-ng is not installed; type: apt-get install espeak-ng"
-        )
+        raise EspeakMissingError("espeak-ng is not installed; type: apt-get install espeak-ng")
 
 
 def espeak_input(phonemes: str) -> str:
