@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...kernels.layout import pack
+from ...gpu.layout import pack
 from ...models import StockLayer
 from ...quantizers import WeightScheme
 from ...quantizers.layers.grouped import GroupedLinear

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ...kernels.layout import pack
+from ...gpu.layout import pack
 from ...quantizers.layers.grouped import GroupedLinear
 
 

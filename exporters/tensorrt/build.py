@@ -14,8 +14,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ...kernels.errors import GpuError
-from ...kernels.tensorrt import Log, load
+from ...gpu.errors import GpuError
+from ...gpu.tensorrt import Log, load
 from .read_back import read_back
 
 _NO_RANDOM_ADDRESSES = 0x0040000

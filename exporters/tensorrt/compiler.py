@@ -10,8 +10,8 @@ from typing import Any
 
 from ...artifacts import InputLimits
 from ...audio.frontends import FrontEnd
-from ...kernels import cuda, tensorrt
-from ...kernels.tensorrt import RTX_CAPABILITIES, Flavour
+from ...gpu import cuda, tensorrt
+from ...gpu.tensorrt import RTX_CAPABILITIES, Flavour
 from ..errors import ExportError, RequestError
 from ..onnx.files import DATA_FILE, MODEL_FILE
 from ..target import Compiled

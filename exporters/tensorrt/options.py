@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...kernels.tensorrt import Flavour
+from ...gpu.tensorrt import Flavour
 from ..errors import RequestError
 
 

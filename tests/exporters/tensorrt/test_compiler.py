@@ -10,8 +10,8 @@ from qasr.exporters import Request, RequestError, find, resolve
 from qasr.exporters.plan import check_buildable
 from qasr.exporters.tensorrt import compiler as tensorrt_engine
 from qasr.exporters.tensorrt.options import TensorRTOptions
-from qasr.kernels import tensorrt
-from qasr.kernels.errors import GpuError
+from qasr.gpu import tensorrt
+from qasr.gpu.errors import GpuError
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from qasr.exporters.pipeline import export
 from qasr.exporters.tensorrt import compiler
 from qasr.exporters.tensorrt.options import TensorRTOptions
 from qasr.exporters.tensorrt.read_back import read_back
-from qasr.kernels import cuda, tensorrt
+from qasr.gpu import cuda, tensorrt
 from qasr.quantizers import QuantizationError
 
 LAYERS = 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from qasr.kernels.layout import dequantize, pack, unpack
+from qasr.gpu.layout import dequantize, pack, unpack
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-from qasr.kernels.nbits_matmul import INTERPRETED, nbits_matmul
+from qasr.gpu.nbits_matmul import INTERPRETED, nbits_matmul
 
 if __name__ == "__main__":
     assert INTERPRETED

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from qasr.kernels import KernelError
-from qasr.kernels.layout import dequantize, pack
+from qasr.gpu import KernelError
+from qasr.gpu.layout import dequantize, pack
 
 triton = pytest.importorskip("triton", reason="triton is not installed: pip install 'qasr[kernels]'")
 
@@ -127,7 +127,7 @@ def test_compiles_for_gpus(monkeypatch, tmp_path, capability, tensor_cores, dtyp
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from qasr.kernels.nbits_matmul import TILES, kernel
+    from qasr.gpu.nbits_matmul import TILES, kernel
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     tile = TILES[8]
@@ -156,7 +156,7 @@ def test_compiles_for_gpus(monkeypatch, tmp_path, capability, tensor_cores, dtyp
 
 
 def test_tiles_fit_groups_and_rows():
-    from qasr.kernels.nbits_matmul import TILES, fitting
+    from qasr.gpu.nbits_matmul import TILES, fitting
 
     for group, rows in itertools.product((32, 64, 128), (1, 16, 64, 512, 4096)):
         left = fitting(list(TILES), {"GROUP": group, "ROWS": rows})
@@ -168,7 +168,7 @@ def test_tiles_fit_groups_and_rows():
 def test_shape_without_running():
     from torch._subclasses import FakeTensorMode
 
-    from qasr.kernels.nbits_matmul import _launch
+    from qasr.gpu.nbits_matmul import _launch
 
     with FakeTensorMode():
         x = torch.empty(5, 64, dtype=torch.bfloat16)
@@ -193,7 +193,7 @@ def test_shape_without_running():
     ],
 )
 def test_refuses(place, change, message):
-    from qasr.kernels.nbits_matmul import nbits_matmul
+    from qasr.gpu.nbits_matmul import nbits_matmul
 
     given = case(3, 64, 128, 4, 32, True)
     tensors, bits = list(given["tensors"]), given["bits"]
@@ -210,7 +210,7 @@ def test_refuses(place, change, message):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_on_a_gpu(bits, group, zero_points, dtype, shape):
-    from qasr.kernels.nbits_matmul import nbits_matmul
+    from qasr.gpu.nbits_matmul import nbits_matmul
 
     given = case(*shape, bits, group, zero_points, dtype=dtype)
     tensors = [None if tensor is None else tensor.cuda() for tensor in given["tensors"]]
