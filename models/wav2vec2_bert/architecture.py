@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from ...audio import FrontEnd, LogMel
 from ...errors import MissingExtraError, first_line
 from ..architecture import RemoteCode, StockLayer
-from ..checkpoint import Checkpoint
 from ..ctc import CTCModel
 from ..errors import CheckpointError, UnsupportedModelError
 from ..layers.heads import fuse_heads
@@ -23,6 +22,9 @@ from . import write_back
 from .full import write_full_config
 from .model import Wav2Vec2BertCTC
 from .rewrites import rewrite_adapter, rewrite_layer
+
+if TYPE_CHECKING:
+    from ..checkpoint import Checkpoint
 
 _MULTI_LEVEL, _STOCK = "multi_level_ctc", "wav2vec2-bert"
 _STOCK_CLASS = "Wav2Vec2BertForCTC"

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from ...audio import FrontEnd, Waveform
 from ..architecture import RemoteCode, StockLayer
-from ..checkpoint import Checkpoint
 from ..ctc import CTCModel
 from ..settings import read_extractor_settings
 from ..vocabulary import SINGLE_LEVEL
 from ..weights import build
 from .model import HOP, ToyCTC, ToyStock
+
+if TYPE_CHECKING:
+    from ..checkpoint import Checkpoint
 
 
 class Toy:
