@@ -11,7 +11,6 @@ import numpy as np
 
 from ...artifacts import LevelVocabulary
 from ...recitation.groups import assign_sifat, unit_starts
-from ...recitation.levels import PHONEMES
 from ..errors import UnknownLevelError
 from .decoding import Frames, Runs, Vocabularies, collapse
 
@@ -102,13 +101,11 @@ def select(transcript: Transcript, levels: list[str]) -> Transcript:
     """
     check_levels(levels, list(transcript.levels))
     kept = {level: transcript.levels[level] for level in levels}
-    sifat = [level for level in levels if level != PHONEMES]
-    narrowed = [
-        msgspec.structs.replace(group, sifat={level: group.sifat[level] for level in sifat})
+    groups = [
+        msgspec.structs.replace(group, sifat={level: group.sifat[level] for level in levels if level in group.sifat})
         for group in transcript.groups
-        if sifat
     ]
-    return msgspec.structs.replace(transcript, levels=kept, groups=narrowed)
+    return msgspec.structs.replace(transcript, levels=kept, groups=[group for group in groups if group.sifat])
 
 
 def check_levels(levels: Sequence[str], available: Sequence[str]) -> None:

@@ -142,7 +142,7 @@ def test_a_family_reaches_every_engine(package, checkpoint, recordings, tmp_path
         "kind": "waveform",
         "normalized": True,
         "padding_value": 0.0,
-        "fewest_samples": HOP,
+        "min_samples": HOP,
     }
     assert (manifest["frame_rate_hz"], manifest["source"]["architecture"]) == (50.0, "ToyStock")
     assert manifest["precision"]["quantized_layers"] == manifest["precision"]["integer_kernels"] == integer_layers

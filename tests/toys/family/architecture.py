@@ -37,7 +37,7 @@ class Toy:
         return {SINGLE_LEVEL: config.vocab_size}
 
     def front_end(self, folder: Path, config: Any) -> FrontEnd:
-        return Waveform.from_json(read_extractor_settings(folder), fewest_samples=HOP)
+        return Waveform.from_json(read_extractor_settings(folder), min_samples=HOP)
 
     def stock(self, checkpoint: Checkpoint) -> nn.Module:
         config = checkpoint.config
