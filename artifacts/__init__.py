@@ -1,4 +1,4 @@
-"""The artifact on disk: a self-contained folder that one half of qasr writes and the other half runs."""
+"""The artifact: a self-contained folder that the build half writes and the run half reads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from .errors import (
     ArtifactExistsError,
     ArtifactNotFoundError,
     ManifestError,
+    OutputBusyError,
 )
-from .folder import Artifact, Staging, create, put_in_place, read
+from .folder import Artifact, read
 from .hashing import sha256_of_file
 from .labels import token_ids, tokenize
 from .manifest import (
@@ -24,7 +25,9 @@ from .manifest import (
     Parity,
     Precision,
     Source,
+    decode,
 )
+from .staging import Staging, create, put_in_place, staging_folder
 from .subsampling import Stride, output_index, output_lengths, output_rate
 
 __all__ = [
@@ -42,18 +45,21 @@ __all__ = [
     "LevelVocabulary",
     "Manifest",
     "ManifestError",
+    "OutputBusyError",
     "Parity",
     "Precision",
     "Source",
     "Staging",
     "Stride",
     "create",
+    "decode",
     "output_index",
     "output_lengths",
     "output_rate",
     "put_in_place",
     "read",
     "sha256_of_file",
+    "staging_folder",
     "token_ids",
     "tokenize",
 ]

@@ -1,6 +1,9 @@
-"""What can be wrong with an artifact; each message names the file and what to do."""
+"""Errors of artifacts; each message names the file and what to do."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 from ..errors import QasrError
 
@@ -10,16 +13,29 @@ class ArtifactError(QasrError):
 
 
 class ArtifactNotFoundError(ArtifactError, FileNotFoundError):
-    """No artifact, or a file of it, at the place named."""
+    """An artifact, or one of its files, that does not exist."""
 
 
 class ArtifactExistsError(ArtifactError, FileExistsError):
-    """The output exists already and may not be replaced."""
+    """An output that exists already and may not be replaced."""
+
+
+class OutputBusyError(ArtifactError):
+    """An output to which another process is writing."""
+
+    def __init__(self, output: Path) -> None:
+        super().__init__(
+            f"{output}: another process is writing to it; wait until it has finished, or choose another output folder"
+        )
+        self.output = output
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.output,)
 
 
 class ArtifactChangedError(ArtifactError):
-    """A file differs from what its manifest says."""
+    """A file that differs from its description in the manifest."""
 
 
 class ManifestError(ArtifactError, ValueError):
-    """A manifest that is no manifest of a version known here."""
+    """A manifest that is damaged, contradicts itself, or has another schema version."""

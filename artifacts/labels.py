@@ -1,4 +1,4 @@
-"""Texts as the tokens of a level."""
+"""Texts as tokens of a level."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from .manifest import LevelVocabulary
 
 
 def token_ids(text: str, vocabulary: LevelVocabulary) -> tuple[tuple[int, ...], list[str]]:
-    """The ids of the tokens of ``text``, and the symbols that fit none; see ``tokenize``."""
+    """Ids of the tokens of ``text``, and the characters that match no token; see ``tokenize``."""
     tokens, unknown = tokenize(text, vocabulary)
     written = {" ": vocabulary.word_delimiter} if vocabulary.word_delimiter is not None else {}
     return tuple(vocabulary.tokens.index(written.get(token) or token) for token in tokens), unknown
 
 
 def tokenize(text: str, vocabulary: LevelVocabulary) -> tuple[list[str], list[str]]:
-    """The tokens of ``text``, the longest that fits first, and the symbols that fit none, each as often as it stands.
+    """Tokens of ``text``, longest match first, and every occurrence of a character that matches no token.
 
-    A blank between words is the delimiter's text. Where the vocabulary writes no words, blanks between tokens (as
-    phonetizers put between words) say nothing.
+    A space between words becomes the token " ", which means the word delimiter. In a vocabulary without word delimiter,
+    spaces (which phonetizers write between words) are ignored.
     """
     tokens: list[str] = []
     unknown: list[str] = []

@@ -1,20 +1,23 @@
-"""``manifest.json``: what an artifact is, asked for and achieved, as a typed and versioned schema.
+"""``manifest.json``: the typed and versioned description of an artifact, requested and achieved.
 
-It holds nothing that differs between two equal exports (no date, no path of the building machine, no time
-taken), so the same input and the same seed give the same digest.
+It contains nothing that differs between two equal exports (no date, no duration, no path of the exporting machine), so
+the same input and the same seed give the same digest.
 """
 
 from __future__ import annotations
 
 import hashlib
+from math import isclose
 from typing import Any
 
 import msgspec
 
+from ..audio.frontends import FrontEnd
 from .errors import ManifestError
+from .subsampling import Stride, output_rate
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,7 +32,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     architecture: str
     parameters: int
     trained_from: str | None = None
-    """Of checkpoints trained while quantized: the hash of the one that they began as."""
+    """For a checkpoint from quantization-aware training: the hash of the checkpoint that it was trained from."""
 
 
 class LevelVocabulary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,38 +42,37 @@ class LevelVocabulary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Token texts; the index is the id."""
     blank: int
     specials: list[int] = []
-    """Ids that never appear in a text (padding, unknown, sentence marks), the blank among them."""
+    """Ids that never appear in a text (padding, unknown, sentence marks), including the blank."""
     word_delimiter: str | None = None
-    """The token that stands for a space, in vocabularies that write words."""
+    """The token between words, in vocabularies that separate words."""
 
 
 class InputLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Shapes that the model accepts: features are (batch, frames, feature_size) float32."""
+    """Batches that the model accepts, in clips and in input frames of its front end."""
 
-    feature_size: int
     min_frames: int = 1
     max_frames: int | None = None
     max_batch: int | None = None
 
 
 class Precision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was asked for, and what was counted in the artifact as built."""
+    """The requested precision, and what was counted in the artifact."""
 
-    asked: str
+    requested: str
     weight_bytes: dict[str, int]
     """Stored bytes of the weights by dtype."""
     operators: dict[str, int]
-    """Operator counts of the file as written."""
+    """Operators in the model file, by type."""
     kernels: dict[str, int]
-    """What the engine executed on the machine that exported: kernel to number of nodes."""
+    """Nodes that the engine executed on the exporting machine, by kernel."""
     quantized_layers: int = 0
-    """Layers of the model that are quantized."""
+    """Quantized layers of the model."""
     integer_kernels: int = 0
-    """Those of ``kernels`` that take quantized weights as integers."""
+    """The nodes in ``kernels`` that multiply by quantized weights as integers."""
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The audio that fixed the activation ranges."""
+    """The audio from which activation ranges were measured."""
 
     name: str
     sha256: str
@@ -80,27 +82,27 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The artifact, loaded in a fresh process, against the torch model that it was made from."""
+    """The artifact, loaded in a fresh process, compared with the torch model that it was exported from."""
 
     audio: str
     clips: int
     frames: int
     relative_error: float
-    """Root of the summed squared differences of all logits over that of the torch model's logits."""
+    """Euclidean norm of the difference of all logits, divided by that of the torch model's logits."""
     tolerance: float
-    """The relative error from which the export would have failed."""
+    """Relative error above which the export fails."""
     max_abs_error: float
     argmax_agreement: float
-    """Share of frames and levels whose best token is the same, 0 to 1."""
+    """Share of frames, over all levels, that have the same best token, 0 to 1."""
 
 
 class Fidelity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The artifact against the unquantized fp32 model, on the same clips."""
+    """The artifact compared with the fp32 model, on the same clips."""
 
     relative_error: float
     argmax_agreement: float
     disagreement: dict[str, float]
-    """Per level: edit distance between the two greedy transcripts over the length of fp32's, 0 to 1."""
+    """By level: edit distance between the two greedy transcripts, divided by the length of that of fp32."""
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,7 +113,7 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole of ``manifest.json``."""
+    """The content of ``manifest.json``."""
 
     schema_version: int = SCHEMA_VERSION
     qasr_version: str
@@ -121,32 +123,32 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     source: Source
     precision: Precision
     levels: dict[str, LevelVocabulary]
-    features: dict[str, Any]
-    """The checkpoint's ``preprocessor_config.json``."""
+    front_end: FrontEnd
+    """What turns samples into the model's input."""
     frame_rate_hz: float
-    """Logit frames per second of audio."""
-    subsampling: list[tuple[int, int, int]] = []
-    """Strided convolutions after the encoder, as (kernel, stride, padding); none for most checkpoints."""
+    """Frames of logits per second of audio."""
+    strides: list[Stride] = []
+    """The model's strided convolutions over time, in order."""
     limits: InputLimits
     calibration: Calibration | None = None
     options: dict[str, Any] = {}
     """The options that shaped the artifact, by name."""
     execution: dict[str, str] = {}
-    """How the engine has to be set up to compute what was asked for."""
+    """Settings of the engine that the requested precision needs."""
     toolchain: dict[str, str]
-    """Versions of the libraries that built it."""
+    """Versions of the libraries that exported it."""
     parity: Parity | None = None
     fidelity: Fidelity | None = None
     files: dict[str, FileEntry] = {}
     digest: str = ""
-    """SHA-256 of this manifest with an empty digest: since it covers every file's hash, the artifact's identity."""
+    """SHA-256 of this manifest with an empty digest. It covers every file, so it identifies the artifact."""
 
     def encode(self) -> bytes:
         """The manifest as indented JSON, UTF-8."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
     def sealed(self) -> Manifest:
-        """A copy that carries its own digest."""
+        """A copy with its digest."""
         blank = msgspec.structs.replace(self, digest="")
         return msgspec.structs.replace(blank, digest=hashlib.sha256(blank.encode()).hexdigest())
 
@@ -158,23 +160,49 @@ class _Versioned(msgspec.Struct):
 def decode(data: bytes, name: str) -> Manifest:
     """A manifest from the bytes of ``manifest.json``; ``name`` is the file's name for messages.
 
-    Raises ManifestError for anything that is not a sound manifest of this schema version.
+    Raises ManifestError for another schema version, and for a damaged manifest or one that contradicts itself.
     """
     try:
         version = msgspec.json.decode(data, type=_Versioned).schema_version
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ManifestError(f"{name}: not a qasr manifest ({error}); export the artifact again") from None
-    if version != SCHEMA_VERSION:
+    if version < SCHEMA_VERSION:
+        raise ManifestError(f"{name}: was written by an older qasr (schema {version}); export it again")
+    if version > SCHEMA_VERSION:
         raise ManifestError(
-            f"{name}: schema version {version} is not known to this qasr, which reads version {SCHEMA_VERSION}; "
-            + ("install a newer qasr" if version > SCHEMA_VERSION else "export the artifact again")
+            f"{name}: was written by a newer qasr (schema {version}, and this one reads {SCHEMA_VERSION}); "
+            "install a newer qasr"
         )
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{name}: not a sound manifest ({error}); export the artifact again") from None
+        raise ManifestError(f"{name}: a damaged manifest ({error}); export the artifact again") from None
     if manifest.sealed().digest != manifest.digest:
         raise ManifestError(
             f"{name}: changed since it was written (its digest does not match); export the artifact again"
         )
+    problems = contradictions(manifest)
+    if problems:
+        raise ManifestError(f"{name}: contradicts itself ({'; '.join(problems)}); export the artifact again")
     return manifest
+
+
+def contradictions(manifest: Manifest) -> list[str]:
+    """Everything in ``manifest`` that cannot be true together; empty for a sound manifest."""
+    problems = [] if manifest.levels else ["it has no levels"]
+    for level, vocabulary in manifest.levels.items():
+        size = len(vocabulary.tokens)
+        outside = sorted({index for index in (vocabulary.blank, *vocabulary.specials) if not 0 <= index < size})
+        if outside:
+            problems.append(f"level {level} has {size} tokens, but its blank or specials name {outside}")
+        if vocabulary.word_delimiter is not None and vocabulary.word_delimiter not in vocabulary.tokens:
+            problems.append(f"level {level} has no token {vocabulary.word_delimiter!r}, its word_delimiter")
+    rate = output_rate(manifest.front_end.frames_per_second, manifest.strides)
+    if not isclose(manifest.frame_rate_hz, rate, rel_tol=1e-6):
+        problems.append(f"frame_rate_hz is {manifest.frame_rate_hz:g}, but front_end and strides give {rate:g}")
+    limits = manifest.limits
+    if limits.min_frames < 1 or (limits.max_frames is not None and limits.max_frames < limits.min_frames):
+        problems.append(f"limits are {limits.min_frames} to {limits.max_frames} frames")
+    if limits.max_batch is not None and limits.max_batch < 1:
+        problems.append(f"limits.max_batch is {limits.max_batch}")
+    return problems

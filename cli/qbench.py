@@ -184,7 +184,7 @@ def _run(artifacts: tuple[Path, ...], baseline: Path | None, given: dict[str, An
 
 def _data(given: dict[str, Any], scratch: Path) -> LabelledSet:
     from ..data import load_data
-    from ..recitation.verses import from_verses
+    from ..data.verses import from_verses
 
     verses, folder = given["from_verses"], given["audio_dir"]
     if (verses is None) != (folder is None):

@@ -11,7 +11,7 @@ import msgspec
 import torch
 
 from .. import reference
-from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision, Staging, create
+from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision, Staging, Stride, create
 from ..audio import LogMel
 from ..data import DataError, read_audio_set
 from ..models import Checkpoint, DeployableCTC, open_checkpoint
@@ -77,7 +77,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         with progress.step(f"Writing {goal.name}"):
             checkpoint.copy_metadata(staging.folder)
             precision = exporter.write(deployable, goal, staging.folder)
-        artifact = staging.seal(
+        artifact = staging.draft(
             Manifest(
                 qasr_version=__version__,
                 target=goal.name,
@@ -86,10 +86,10 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 method=method,
                 source=source,
                 precision=precision,
-                features=checkpoint.features,
+                front_end=settings,
                 levels=checkpoint.levels,
                 frame_rate_hz=checkpoint.frame_rate_hz(deployable),
-                subsampling=deployable.subsampling,
+                strides=[Stride(*geometry) for geometry in deployable.subsampling],
                 limits=_limits(deployable, shapes),
                 calibration=_record(calibration, deployable.notes.pop("observer", _observer(options))),
                 options=_chosen(quantization, deployable) if method else {},
@@ -105,7 +105,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         elif options.build.onnx_only:
             execution = artifact.manifest.execution | {"build": goal.command_line(shapes)}
             graph = msgspec.structs.replace(artifact.manifest, target=f"{goal.name}-onnx", execution=execution)
-            artifact = staging.amend(graph)
+            artifact = staging.draft(graph)
         else:
             with progress.step("Building the engine"):
                 compiled = goal.compile(options.build, shapes, staging.folder)
@@ -120,7 +120,7 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
         allowed = verify.tolerance(goal.tolerance, *noises)
         blanks = {level: vocabulary.blank for level, vocabulary in checkpoint.levels.items()}
         execution = artifact.manifest.execution | floats.executed(goal, precision.kernels or kernels)
-        staging.amend(
+        return staging.publish(
             msgspec.structs.replace(
                 artifact.manifest,
                 precision=precision,
@@ -129,14 +129,13 @@ def export(model: str, target: str, output: Path, options: ExportOptions, progre
                 fidelity=verify.fidelity(made, original, blanks),
             )
         )
-        return staging.publish()
 
 
 def _engine(goal: Target, compiled: Compiled, staging: Staging, graph: Manifest) -> Artifact:
     """The artifact with the engine in the place of its graph."""
     verified = "the engine, on this GPU" if compiled.runs_here else "its graph, under ONNX Runtime on a CPU"
     execution = graph.execution | compiled.execution | {"verified": verified}
-    return staging.seal(msgspec.structs.replace(graph, engine=goal.engine, execution=execution))
+    return staging.draft(msgspec.structs.replace(graph, engine=goal.engine, execution=execution))
 
 
 def _prepare(
@@ -192,8 +191,8 @@ def _shapes(settings: LogMel, build: BuildOptions) -> Shapes:
 
 def _limits(model: DeployableCTC, shapes: Shapes | None) -> InputLimits:
     if shapes is None:
-        return InputLimits(feature_size=model.feature_size)
-    return InputLimits(model.feature_size, shapes.min_frames, shapes.max_frames, shapes.max_batch)
+        return InputLimits()
+    return InputLimits(shapes.min_frames, shapes.max_frames, shapes.max_batch)
 
 
 def _rounds_inputs(model: DeployableCTC) -> bool:

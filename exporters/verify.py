@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..artifacts import Fidelity, Manifest, Parity
+from ..artifacts import Fidelity, Manifest, Parity, Stride, output_lengths
 from ..audio import LogMel
 from ..data import AudioSet
 from ..models import DeployableCTC
@@ -66,7 +66,13 @@ def run_torch(model: DeployableCTC, probe: Probe) -> Logits:
     with torch.inference_mode():
         for features, lengths in probe.batches:
             outputs = dict(zip(model.levels, model(features, lengths), strict=True))
-            found.extend(_valid({level: value.numpy() for level, value in outputs.items()}, lengths, model.subsampling))
+            found.extend(
+                _valid(
+                    {level: value.numpy() for level, value in outputs.items()},
+                    lengths,
+                    [Stride(*one) for one in model.subsampling],
+                )
+            )
     return found
 
 
@@ -102,17 +108,19 @@ def in_bf16(model: nn.Module) -> Iterator[None]:
 
 def run_artifact(folder: Path, manifest: Manifest, probe: Probe) -> tuple[Logits, dict[str, int]]:
     """Logits of the artifact, and the operators that its engine really executed, from a fresh process."""
-    inputs = {f"features_{index}": features.numpy() for index, (features, _) in enumerate(probe.batches)}
+    inputs = {f"inputs_{index}": features.numpy() for index, (features, _) in enumerate(probe.batches)}
     inputs |= {f"lengths_{index}": lengths.numpy() for index, (_, lengths) in enumerate(probe.batches)}
     with tempfile.TemporaryDirectory(prefix="qasr-") as scratch:
         input_file, output_file = Path(scratch) / "inputs.npz", Path(scratch) / "outputs.npz"
         np.savez(input_file, **inputs)  # type: ignore[arg-type]
-        report = _probe(folder, input_file, output_file)
+        manifest_file = Path(scratch) / "manifest.json"
+        manifest_file.write_bytes(manifest.encode())
+        report = _probe(folder, input_file, output_file, manifest_file)
         found: Logits = []
         with np.load(output_file) as outputs:
             for index, (_, lengths) in enumerate(probe.batches):
                 logits = {level: outputs[f"logits_{index}_{level}"] for level in manifest.levels}
-                found.extend(_valid(logits, lengths, manifest.subsampling))
+                found.extend(_valid(logits, lengths, manifest.strides))
     return found, dict(sorted(report["kernels"].items()))
 
 
@@ -165,10 +173,11 @@ def greedy(logits: NDArray[np.float32], blank: int) -> list[int]:
     return [int(index) for index in kept if index != blank]
 
 
-def _probe(folder: Path, input_file: Path, output_file: Path) -> dict[str, Any]:
+def _probe(folder: Path, input_file: Path, output_file: Path, manifest: Path) -> dict[str, Any]:
     # By name and in its own process: the build half does not import the run half, and a load that works only
     # inside the exporting process is no load.
     command = [sys.executable, "-m", "qasr.runtimes.probe", str(folder), str(input_file), str(output_file)]
+    command += ["--manifest", str(manifest)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -179,9 +188,8 @@ def _probe(folder: Path, input_file: Path, output_file: Path) -> dict[str, Any]:
     return report
 
 
-def _valid(logits: dict[str, NDArray[np.float32]], lengths: Tensor, subsampling: list[tuple[int, int, int]]) -> Logits:
-    for kernel, stride, padding in subsampling:
-        lengths = torch.div(lengths + 2 * padding - kernel, stride, rounding_mode="floor") + 1
+def _valid(logits: dict[str, NDArray[np.float32]], lengths: Tensor, strides: list[Stride]) -> Logits:
+    lengths = output_lengths(lengths, strides)
     return [
         {level: value[clip, :length] for level, value in logits.items()} for clip, length in enumerate(lengths.tolist())
     ]

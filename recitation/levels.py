@@ -1,11 +1,11 @@
-"""The order of the recitation model's levels, which no file of a checkpoint keeps."""
+"""The levels of the recitation model."""
 
 from __future__ import annotations
 
-# transformers sorts the keys of the JSON that it writes, in config.json and vocab.json; the first level is the
-# transcript.
-LEVEL_ORDER = (
-    "phonemes",
+PHONEMES = "phonemes"
+"""The level of the transcript. Each of its groups has one token in every sifat level."""
+
+SIFAT = (
     "hams_or_jahr",
     "shidda_or_rakhawa",
     "tafkheem_or_taqeeq",
@@ -17,8 +17,7 @@ LEVEL_ORDER = (
     "istitala",
     "ghonna",
 )
+"""Levels that describe how a phoneme group is pronounced, in the order of the model's heads."""
 
-
-def rank(level: str) -> tuple[int, str]:
-    """Sorts the recitation model's levels in their order, and others by name behind them."""
-    return (LEVEL_ORDER.index(level) if level in LEVEL_ORDER else len(LEVEL_ORDER), level)
+LEVELS = (PHONEMES, *SIFAT)
+"""All levels. transformers sorts the keys of the JSON that it writes, so checkpoints lose this order."""

@@ -1,4 +1,4 @@
-"""``python -m qasr.runtimes.probe``: run an artifact on given features in this fresh process, and report what executed.
+"""``python -m qasr.runtimes.probe``: run an artifact on given inputs in this fresh process, and report what executed.
 
 The exporter compares the logits with those of its torch model. It starts this module by name and never imports it.
 """
@@ -16,25 +16,28 @@ from typing import Any
 
 import numpy as np
 
-from ..artifacts import read
+from ..artifacts import Artifact, decode, read
 from ..errors import QasrError
-from .engine import EngineOptions, load_engine
+from .engine import load_engine
+from .options import EngineOptions
 
 
-def probe(folder: Path, inputs: Path, outputs: Path, threads: int | None) -> dict[str, Any]:
-    """Write logits for every ``features_i`` (B, T, F) and ``lengths_i`` (B,) of ``inputs``; return the report."""
+def probe(artifact: Artifact, inputs: Path, outputs: Path, options: EngineOptions) -> dict[str, Any]:
+    """Write logits for every ``inputs_i`` (B, T, …) and ``lengths_i`` (B,) of ``inputs``, and return the report.
+
+    The logits are the arrays ``logits_i_LEVEL`` (B, T', V) of ``outputs``.
+    """
     started = time.perf_counter()
-    artifact = read(folder)
-    engine = load_engine(artifact, EngineOptions(threads=threads, profile=True))
+    engine = load_engine(artifact, options)
     load_seconds = time.perf_counter() - started
-    found: dict[str, Any] = {}
-    with np.load(inputs) as given:
-        for index in range(len(given.files) // 2):
-            logits = engine.infer(given[f"features_{index}"], given[f"lengths_{index}"])
-            found |= {f"logits_{index}_{level}": value for level, value in logits.items()}
+    logits: dict[str, Any] = {}
+    with np.load(inputs) as arrays:
+        for index in range(len(arrays.files) // 2):
+            levels = engine.infer(arrays[f"inputs_{index}"], arrays[f"lengths_{index}"])
+            logits |= {f"logits_{index}_{level}": value for level, value in levels.items()}
     executed = engine.kernels()
     engine.close()
-    np.savez(outputs, **found)
+    np.savez(outputs, **logits)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Kibibytes on Linux, bytes on macOS.
     return {
@@ -47,13 +50,24 @@ def probe(folder: Path, inputs: Path, outputs: Path, threads: int | None) -> dic
 def main() -> None:
     """Read the command line, probe, and print the report as one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("artifact", type=Path)
-    parser.add_argument("inputs", type=Path)
-    parser.add_argument("outputs", type=Path)
+    parser.add_argument("artifact", type=Path, help="Folder of the artifact.")
+    parser.add_argument("inputs", type=Path, help="An .npz file with inputs_0, lengths_0, inputs_1, …")
+    parser.add_argument("outputs", type=Path, help="The .npz file to write.")
     parser.add_argument("--threads", type=int)
-    given = parser.parse_args()
+    parser.add_argument(
+        "--manifest", type=Path, help="The manifest of an unpublished folder whose files were just hashed and trusted."
+    )
+    parser.add_argument("--trust-code", action="store_true", help="Run code in the artifact.")
+    arguments = parser.parse_args()
     try:
-        report = probe(given.artifact, given.inputs, given.outputs, given.threads)
+        if arguments.manifest is None:
+            artifact = read(arguments.artifact)
+        else:
+            draft = decode(arguments.manifest.read_bytes(), str(arguments.manifest))
+            artifact = Artifact(arguments.artifact, draft, verified=True)
+        trusted = arguments.trust_code or arguments.manifest is not None
+        options = EngineOptions(threads=arguments.threads, profile=True, trust_code=trusted)
+        report = probe(artifact, arguments.inputs, arguments.outputs, options)
     except QasrError as error:
         raise SystemExit(f"error: {error}") from None
     sys.stdout.write(json.dumps(report) + os.linesep)

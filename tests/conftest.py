@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from qasr import reference
 from qasr.artifacts import Artifact, InputLimits, LevelVocabulary, Manifest, Precision, Source, create, read
+from qasr.audio import LogMel
 
 # Two workers share the cores: threads of torch that wait for each other must not keep them busy.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -89,9 +90,9 @@ def manifest(target: str = "onnx-fp32", **changes: object) -> Manifest:
             "letters": LevelVocabulary(["[PAD]", "a", "b", "c"], 0, [0]),
             "loud": LevelVocabulary(["[PAD]", "[yes]"], 0, [0]),
         },
-        "features": {"feature_extractor_type": "SeamlessM4TFeatureExtractor", "padding_value": 1},
+        "front_end": LogMel(padding_value=1.0),
         "frame_rate_hz": 50.0,
-        "limits": InputLimits(160),
+        "limits": InputLimits(),
         "toolchain": {},
     }
     return Manifest(**(fields | changes))  # type: ignore[arg-type]
@@ -143,8 +144,7 @@ def toy(tmp_path: Path) -> Artifact:
     """An artifact whose transcript of tones is known exactly."""
     with create(tmp_path / "toy") as staging:
         (staging.folder / "model.onnx").write_bytes(toy_onnx())
-        staging.seal(manifest())
-        return staging.publish()
+        return staging.publish(manifest())
 
 
 def tones(text: str, rate: int = 16_000, seconds: float = 0.2) -> np.ndarray:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..artifacts import put_in_place
+from ..artifacts import put_in_place, staging_folder
 from ..models import TRAINED_FILE, TRAINING_FILE, Checkpoint
 from ..models.vocabulary import write_json
 from ..models.write_back import tensors_of
@@ -57,9 +55,7 @@ def write(checkpoint: Checkpoint, outcome: Outcome, record: Mapping[str, Any], o
 
     Weights are float32; those of quantized layers have the values of their schemes.
     """
-    staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.partial-", dir=output.parent))
-    staging.chmod(0o755)  # tempfile lets only the owner in
-    try:
+    with staging_folder(output) as staging:
         checkpoint.copy_configuration(staging)
         config = json.loads((staging / _CONFIG).read_text(encoding="utf-8"))
         write_json(staging / _CONFIG, checkpoint.architecture.stock_config(config) | {"dtype": "float32"})
@@ -72,9 +68,7 @@ def write(checkpoint: Checkpoint, outcome: Outcome, record: Mapping[str, Any], o
         layers = {name: outcome.model.get_submodule(name) for name in outcome.layers}
         save(layers, staging / TRAINED_FILE, partial=partial)  # type: ignore[arg-type]
         write_json(staging / TRAINING_FILE, record)
-        put_in_place(staging, output)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        put_in_place(staging, output.resolve())
 
 
 def _weight_and_bias(layer: nn.Module) -> tuple[Tensor, Tensor]:

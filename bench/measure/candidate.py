@@ -76,7 +76,7 @@ def line_up(artifacts: Sequence[Path], baseline: Path | None) -> list[Contender]
     if baseline is not None:
         first = contenders[folders.index(baseline)]
     else:
-        floats = [contender for contender in contenders if contender.artifact.manifest.precision.asked == "fp32"]
+        floats = [contender for contender in contenders if contender.artifact.manifest.precision.requested == "fp32"]
         first = (floats or contenders)[0]
     levels = first.artifact.manifest.levels
     others = [contender.name for contender in contenders if contender.artifact.manifest.levels != levels]

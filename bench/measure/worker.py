@@ -68,17 +68,18 @@ def live(plan: Plan, interpreter_seconds: float, alive: Callable[[], None]) -> I
 
     from ... import audio
     from ...artifacts import read
-    from ...runtimes import ENGINES, EngineOptions, Model, front_end, load_engine
+    from ...runtimes import ENGINES, EngineOptions, Model, find_transform, load_engine
     from .memory import peak_rss_bytes
 
     import_seconds = lap()
     artifact = read(plan.artifact)
     read_seconds = lap()
     if artifact.manifest.engine in ENGINES:
-        ENGINES[artifact.manifest.engine].load()
+        ENGINES[artifact.manifest.engine].import_module()
     import_seconds += lap()
-    engine = load_engine(artifact, EngineOptions(device=plan.device, threads=plan.threads, cache=Path(plan.cache)))
-    transform = front_end(plan.features)
+    options = EngineOptions(device=plan.device, threads=plan.threads, cache=Path(plan.cache), trust_code=True)
+    engine = load_engine(artifact, options)
+    transform = find_transform(plan.features, artifact.manifest.front_end)
     compile_seconds = lap()
     first = audio.read(plan.first)
     # The clip is read before the clock goes on: a program that serves has its samples from elsewhere.
@@ -118,7 +119,7 @@ def _write_logits(step: Logits, model: Model, engine: Engine) -> None:
 
     from ... import audio
 
-    settings = audio.LogMel.from_json(model.manifest.features)
+    settings = model.manifest.front_end
     found: dict[str, Any] = {}
     for index, recording in enumerate(step.recordings):
         window = next(audio.windows(partial(audio.stream, recording), settings))

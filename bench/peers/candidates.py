@@ -118,6 +118,6 @@ def artifact_contestants(folders: Sequence[Path], model: str) -> list[Contestant
         name = f"qasr {folder.name}"
         if name in found:
             raise PeersError(f"{folder}: {found[name].path} has the same name; rename one of them")
-        int8 = manifest.precision.asked.startswith("int8")
+        int8 = manifest.precision.requested.startswith("int8")
         found[name] = Contestant(name, "qasr", str(folder), built, int8, ours=True)
     return list(found.values())

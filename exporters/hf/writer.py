@@ -54,7 +54,7 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
     if layer_types:
         write_json(folder / MAP_FILE, layer_types)
     return Precision(
-        asked=target.precision,
+        requested=target.precision,
         weight_bytes=_weight_bytes(stored),
         operators={},
         kernels={},

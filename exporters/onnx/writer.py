@@ -55,7 +55,7 @@ def save(graph: ir.Model, target: Target, layers: int, folder: Path) -> Precisio
     external = DATA_FILE if stored > _EXTERNAL_ABOVE_BYTES else None
     ir.save(graph, folder / MODEL_FILE, external_data=external)
     return Precision(
-        asked=target.precision,
+        requested=target.precision,
         weight_bytes=_weight_bytes(graph),
         operators=_operators(graph),
         kernels={},

@@ -45,7 +45,7 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
         _rename(converted)
         ov.save_model(converted, folder / MODEL_FILE, compress_to_fp16=target.storage == "float16")
     return Precision(
-        asked=target.precision,
+        requested=target.precision,
         weight_bytes=_weight_bytes(folder / MODEL_FILE),
         operators=dict(sorted(Counter(node.get_type_name() for node in converted.get_ops()).items())),
         kernels={},

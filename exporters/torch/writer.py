@@ -57,7 +57,7 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
         stored[str(value.dtype).removeprefix("torch.")] += value.nbytes
     operators = Counter(str(node.target) for node in program.graph.nodes if node.op == "call_function")
     return Precision(
-        asked=target.precision,
+        requested=target.precision,
         weight_bytes=dict(sorted(stored.items())),
         operators=dict(sorted(operators.items())),
         kernels={},

@@ -45,7 +45,7 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
     finally:
         torch.backends.quantized.engine = previous
     return Precision(
-        asked=target.precision,
+        requested=target.precision,
         weight_bytes=_weight_bytes(model),
         operators=_operators(traced),
         kernels={},

@@ -97,8 +97,7 @@ def test_levels_must_be_the_baselines(tone_data, named, make_manifest, toy):
     other = named("other").parent / "else"
     with create(other) as staging:
         (staging.folder / "model.onnx").write_bytes(toy.path("model.onnx").read_bytes())
-        staging.seal(make_manifest(levels={"letters": LevelVocabulary(["[PAD]", "x"], 0, [0])}))
-        staging.publish()
+        staging.publish(make_manifest(levels={"letters": LevelVocabulary(["[PAD]", "x"], 0, [0])}))
     with pytest.raises(BenchError, match="else: not the levels and vocabularies of the baseline one"):
         Benchmark([named("one"), other], tone_data, Options(**FEW))
 

@@ -39,7 +39,7 @@ def test_holds_all_it_needs(artifact):
 
 def test_stored_types(artifact):
     precision = artifact.manifest.precision
-    if precision.asked in {"fp16", "bf16"}:
+    if precision.requested in {"fp16", "bf16"}:
         assert precision.weight_bytes["f16"] > 6_900_000
         assert precision.weight_bytes["f32"] < 100
         assert precision.quantized_layers == precision.integer_kernels == 0
@@ -71,7 +71,7 @@ def test_executed_precision(artifact):
 
 def test_parity_and_fidelity(artifact):
     manifest = artifact.manifest
-    allowed = {"fp16": 1e-5, "bf16": 5e-3, "int8": 2e-2, "int8-weights": 6e-3}[manifest.precision.asked]
+    allowed = {"fp16": 1e-5, "bf16": 5e-3, "int8": 2e-2, "int8-weights": 6e-3}[manifest.precision.requested]
     assert manifest.parity.relative_error < allowed
     assert manifest.fidelity.relative_error < allowed
     assert manifest.parity.argmax_agreement > 0.995

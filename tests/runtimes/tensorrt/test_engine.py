@@ -27,7 +27,7 @@ from qasr.runtimes.tensorrt import engine as runtime
 from .fake_cuda import FakeCuda, FakeTrt
 
 LEVELS = {"letters": 4, "loud": 2}
-LIMITS = InputLimits(160, 1, 1500, 4)
+LIMITS = InputLimits(1, 1500, 4)
 EXECUTION = {"flavour": "tensorrt", "tensorrt": "1.7.0", "compute_capabilities": "8.6 8.9"}
 
 
@@ -37,8 +37,7 @@ def make_artifact(tmp_path, make_manifest):
         with create(tmp_path / "engine") as staging:
             (staging.folder / "model.engine").write_bytes(b"an engine")
             told = EXECUTION | execution
-            staging.seal(make_manifest("tensorrt-int8", engine="tensorrt", execution=told, limits=limits))
-            return staging.publish()
+            return staging.publish(make_manifest("tensorrt-int8", engine="tensorrt", execution=told, limits=limits))
 
     return make
 
@@ -166,7 +165,7 @@ def test_too_long_a_batch(artifact, gpu):
 def test_a_shape_that_the_engine_refuses(artifact, gpu):
     gpu(largest=(4, 10))
     engine = load_engine(artifact, EngineOptions())
-    with pytest.raises(InferenceError, match=r"the GPU failed on \(1, 20, 160\) \(features .* lies outside"):
+    with pytest.raises(InferenceError, match=r"the GPU failed on \(1, 20, 160\) \(features .* is outside the range"):
         engine.infer(*given(1, 20))
 
 
@@ -176,7 +175,7 @@ def test_a_shape_that_the_engine_refuses(artifact, gpu):
         (
             "cudaMalloc",
             2,
-            r"on \(2, 7, 160\) \(cudaMalloc failed \(cudaErrorMemoryAllocation\)\); take a smaller --batch-seconds",
+            r"on \(2, 7, 160\) \(cudaMalloc failed \(cudaErrorMemoryAllocation\)\); use a smaller --batch-seconds",
         ),
         (
             "cudaStreamSynchronize",
@@ -200,12 +199,12 @@ def test_a_gpu_that_fails(artifact, gpu, call, status, message):
     ("fake", "options", "kind", "message"),
     [
         (FakeCuda((9, 0)), {}, RuntimeLoadError, "built for GPUs of compute capability 8.6, 8.9, and this one has 9.0"),
-        (FakeCuda(devices=0), {}, RuntimeLoadError, "needs an NVIDIA GPU with its driver, and there is none here"),
+        (FakeCuda(devices=0), {}, RuntimeLoadError, "needs an NVIDIA GPU with its driver, and this machine has none"),
         (
             FakeCuda(),
             {"device": "cuda:3"},
             DeviceError,
-            "needs an NVIDIA GPU with its driver; there is no 'cuda:3' here",
+            "needs an NVIDIA GPU with its driver; this machine has no 'cuda:3'",
         ),
         (FakeCuda(), {"device": "npu"}, DeviceError, "runs on cuda or cuda:N, not on 'npu'"),
         (FakeCuda(), {"precision": "fp16"}, OptionError, "takes no precision"),
@@ -239,14 +238,14 @@ def test_longer_recordings_go_through_in_windows(make_artifact, gpu):
     """3 s is the longest that this engine takes."""
     gpu(largest=(4, 150))
     samples = np.random.default_rng(0).standard_normal(16_000 * 10).astype(np.float32)
-    with load(make_artifact(InputLimits(160, 1, 150, 4)).folder, device="cuda") as model:
+    with load(make_artifact(InputLimits(1, 150, 4)).folder, device="cuda") as model:
         found = model.transcribe(samples)
     assert found.seconds == 10.0
 
 
 def test_shorter_clips_are_padded(make_artifact, gpu):
     gpu(shortest=50)
-    engine = load_engine(make_artifact(InputLimits(160, 50, 1500, 4)), EngineOptions())
+    engine = load_engine(make_artifact(InputLimits(50, 1500, 4)), EngineOptions())
     call = given(2, 7)
     found = engine.infer(*call)
     for level, logits in expected(*call).items():
@@ -301,7 +300,7 @@ def test_an_engine_of_other_levels(artifact, gpu, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("there", "capability", "message"),
+    ("flavours", "capability", "message"),
     [
         ([], (8, 9), r"TensorRT is not installed; pip install 'qasr\[tensorrt-rtx\]'"),
         (["rtx"], (9, 0), r"TensorRT-RTX has no engines for this GPU \(9.0\); pip install tensorrt"),
@@ -309,10 +308,10 @@ def test_an_engine_of_other_levels(artifact, gpu, tmp_path):
         (["rtx"], (8, 9), None),
     ],
 )
-def test_what_the_list_of_targets_says(monkeypatch, there, capability, message):
+def test_reasons_in_the_list_of_targets(monkeypatch, flavours, capability, message):
     monkeypatch.setattr(cuda, "bindings", lambda: FakeCuda(capability))
-    monkeypatch.setattr(runtime.tensorrt, "installed", lambda: there)
-    found = runtime.obstacle({})
+    monkeypatch.setattr(runtime.tensorrt, "installed", lambda: flavours)
+    found = runtime.unsupported_reason({})
     assert (found is None) if message is None else re.match(message, found)
 
 
