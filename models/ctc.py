@@ -86,6 +86,14 @@ class CTCModel(nn.Module):
         return rate
 
     @property
+    def fewest_dynamic_frames(self) -> int:
+        """Fewest input frames of a graph whose length is dynamic: 2 frames of logits, since torch specializes on 1."""
+        frames = 2
+        for one in reversed(self.strides):
+            frames = (frames - 1) * one.stride + one.kernel - 2 * one.padding
+        return frames
+
+    @property
     def example_frames(self) -> int:
         """Input frames of 1.28 s, long enough for any model: 64 at 50 frames per second."""
         return round(_EXAMPLE_SECONDS * self.front_end.frames_per_second)
