@@ -1,4 +1,4 @@
-"""A deployable CTC model of any family: what techniques quantize, training trains and exporters trace."""
+"""A deployable CTC model of any family, which methods quantize, training trains and exporters trace."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .architecture import Fold, FoldedLayers
 _EXAMPLE_SECONDS = 1.28
 
 State = Any
-"""What a family passes from block to block, usually a NamedTuple with ``hidden`` (B, T, H)."""
+"""State between two blocks, usually a NamedTuple with ``hidden`` (B, T, H)."""
 
 
 class CTCModel(nn.Module):
