@@ -1,10 +1,10 @@
-# Two commands: `make demo` and `make test`. Both set up what they need in .venv on a fresh machine.
+# Two commands: `make demo` and `make test`. On a fresh machine both first install everything into .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo table gpu-table test lint types contracts unit reference clean
+.PHONY: demo table gpu-table test lint link types contracts unit reference clean
 
 demo: $(VENV)/ready
 	rm -rf $(DEMO)
@@ -16,7 +16,7 @@ demo: $(VENV)/ready
 	$(BIN)/qbench $(DEMO)/onnx-fp32 $(DEMO)/onnx-int8 $(DEMO)/openvino-int8 $(DEMO)/torchscript-fbgemm \
 		--rounds 3 --report $(DEMO)/report
 
-# Every target and technique, as the README's table shows them: TARGET+METHOD, or TARGET alone.
+# The rows of the documented table: TARGET+METHOD, or TARGET alone.
 ROWS := onnx-fp32 onnx-fp16 onnx-int8+static onnx-int8+dynamic onnx-int8+smoothquant \
 	openvino-fp16 openvino-bf16 openvino-int8+static openvino-int8+smoothquant openvino-int8-weights+rtn \
 	torchscript-fbgemm+dynamic torchscript-fbgemm+static torchscript-qnnpack+dynamic torchscript-qnnpack+static \
@@ -26,7 +26,7 @@ ROWS := onnx-fp32 onnx-fp16 onnx-int8+static onnx-int8+dynamic onnx-int8+smoothq
 	openvino-w4a8+gptq hf-gptq+gptq hf-awq+awq hf-bnb-nf4+nf4 hf-bnb-int8+llm-int8 \
 	hf-quanto-int8+quanto hf-quanto-int4+quanto hf-quanto-int2+quanto \
 	onnx-mixed+sensitivity openvino-mixed+sensitivity torch-amp-int8+dynamic
-# Those of checkpoints that qtrain has made: TARGET+tuned-KIND.
+# Rows of checkpoints from qtrain: TARGET+tuned-KIND.
 TUNED := onnx-int8+tuned-int8 openvino-int8+tuned-int8 torchscript-fbgemm+tuned-int8 onnx-int8+tuned-int8-partial \
 	onnx-int4+tuned-int4 onnx-int2+tuned-int2
 
@@ -55,9 +55,9 @@ $(DEMO)/tuned-int4: $(SPEECH)
 $(DEMO)/tuned-int2: $(SPEECH)
 	$(QTRAIN) --scheme int2 --distill --ctc --learning-rate 6e-4 --epochs 4 --evaluations 8
 
-# On a machine with an NVIDIA GPU: engines against torch, full-size, clips of 5 to 30 s, batches of 1 to 64.
+# For a machine with an NVIDIA GPU: engines and torch, full-size model, clips of 5 to 30 s, batches of 1 to 64.
 GPU_ROWS := hf-fp16 hf-bf16 tensorrt-fp16 tensorrt-int8 tensorrt-fp8
-GPU := build/gpu
+GPU := $(DEMO)/gpu
 
 gpu-table: $(VENV)/ready $(GPU_ROWS:%=$(GPU)/%)
 	$(BIN)/qbench $(GPU_ROWS:%=$(GPU)/%) $(GPU_ARTIFACTS) --baseline $(GPU)/hf-fp16 --device cuda --features cuda \
@@ -74,23 +74,26 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint docker/Dockerfile
 
-# mypy and import-linter see the tree under its import name, through a link.
-types: $(VENV)/ready
-	mkdir -p .build && ln -sfn .. .build/qasr
-	cd .build && ../$(BIN)/mypy --config-file ../setup.cfg -p qasr
+# The checkout under its import name, for mypy and editors: add .build to the search path of the editor's type checker.
+# A checkout whose folder is called qasr needs no link: cd .. && mypy --config-file qasr/setup.cfg -p qasr
+link:
+	mkdir -p .build && ln -sfn .. .build/qasr && ln -sfn ../tools .build/tools
+
+types: link $(VENV)/ready
+	cd .build && ../$(BIN)/mypy --config-file ../setup.cfg -p qasr -p tools
 
 contracts: $(VENV)/ready
-	$(BIN)/lint-imports --config setup.cfg
+	$(BIN)/lint-imports --config .importlinter
 
 unit: $(VENV)/ready
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# Makes the bundled model and data again from nothing; needs espeak-ng and an hour or two.
+# Makes the bundled model and data again from nothing; needs espeak-ng and one to two hours.
 reference: $(VENV)/ready
 	$(BIN)/pip install -q -c constraints.txt -e '.[reference]'
-	$(BIN)/python -m tools.reference all --work build/reference
+	$(BIN)/python -m tools.reference all --work .build/reference
 
-$(VENV)/ready: setup.cfg constraints.txt
+$(VENV)/ready: setup.cfg setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --upgrade 'pip>=24'
 	$(BIN)/pip install -q -c constraints.txt torch==2.13.0
@@ -98,4 +101,4 @@ $(VENV)/ready: setup.cfg constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .build build dist $(DEMO)
+	rm -rf $(VENV) .build .*_cache build dist qasr.egg-info $(DEMO)

@@ -11,6 +11,12 @@ import warnings
 from collections.abc import Iterator
 
 
+def silence(*loggers: str) -> None:
+    """Nothing below an error from these loggers for the rest of the process."""
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
 @contextlib.contextmanager
 def quiet(*loggers: str, stdout: bool = False) -> Iterator[None]:
     """Within, no warnings, and nothing below an error from the named loggers and the loggers under them.

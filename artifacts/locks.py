@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +31,8 @@ def locked(output: Path) -> Iterator[None]:
 
 
 def _lock(path: Path, output: Path) -> int:
+    import fcntl  # not on Windows, where artifacts can be read all the same
+
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:

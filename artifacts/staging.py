@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ from .locks import locked
 from .manifest import MANIFEST_NAME, FileEntry, Manifest, contradictions
 
 _TOKEN_BYTES = 8
+# Longer than the steps in which file systems of Linux count time.
+_CLOCK_TICK_NS = 50_000_000
 
 
 class Staging:
@@ -61,11 +64,15 @@ class Staging:
         return read(self._output, verify=False)
 
     def _entry(self, path: Path) -> FileEntry:
-        status = path.stat()
+        started, status = time.time_ns(), path.stat()
         key = path.name, status.st_size, status.st_mtime_ns
-        if key not in self._hashes:
-            self._hashes[key] = sha256_of_file(path)
-        return FileEntry(status.st_size, self._hashes[key])
+        if key in self._hashes:
+            return FileEntry(status.st_size, self._hashes[key])
+        digest = sha256_of_file(path)
+        # A file that was just written may be written again without a change of its modification time.
+        if started - status.st_mtime_ns > _CLOCK_TICK_NS:
+            self._hashes[key] = digest
+        return FileEntry(status.st_size, digest)
 
 
 @contextmanager

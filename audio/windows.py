@@ -47,7 +47,7 @@ def windows(
     length, overlap = round(window_seconds * per_second), round(overlap_seconds * per_second)
     # Compared in frames: an overlap that rounds to the whole window would never advance.
     if overlap_seconds <= 0 or overlap >= length:
-        raise ValueError(f"the overlap ({overlap_seconds} s) must lie between 0 and the window ({window_seconds} s)")
+        raise ValueError(f"the overlap ({overlap_seconds} s) must be between 0 and the window ({window_seconds} s)")
     statistics, complete = _first_pass(blocks, front_end, length, transform)
     if complete is not None:
         yield Window(front_end.stack(front_end.normalize(complete)), 0, first=True, last=True)

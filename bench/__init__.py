@@ -1,1 +1,1 @@
-"""Measurements of artifacts."""
+"""Benchmarks: artifacts measured in fresh processes, reports, comparisons of reports."""

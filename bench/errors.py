@@ -1,4 +1,4 @@
-"""What the bench raises."""
+"""Errors of the bench."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ..errors import QasrError
 
 
 class BenchError(QasrError):
-    """A benchmark that cannot be done as asked."""
+    """A benchmark that cannot be run as requested."""
 
 
 class ReportError(BenchError):

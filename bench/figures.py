@@ -1,4 +1,4 @@
-"""The figures of a row, from its raw samples. Formulas stand here once, for tables, plots and limits."""
+"""The figures of a row, computed from its raw samples; the only formulas for tables, plots and limits."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from statistics import median
 
 import numpy as np
 
-from .measure.options import Key
-from .results import Query, Row, Speed
+from .results import Key, Query, Row, Speed
 
 
 def rtf(queries: Sequence[Query]) -> float:
-    """Real-time factor: Σ compute seconds / Σ audio seconds. Features and decoding are included, queueing is not."""
+    """Real-time factor: Σ compute seconds / Σ audio seconds. Includes features and decoding, not queueing."""
     return sum(query.compute_seconds for query in queries) / sum(query.audio_seconds for query in queries)
 
 
@@ -23,7 +22,7 @@ def rtfx(queries: Sequence[Query]) -> float:
 
 
 def shares(queries: Sequence[Query]) -> dict[str, float]:
-    """Features, inference and decoding apart, each in seconds per second of audio."""
+    """Seconds of features, inference and decoding, each per second of audio."""
     audio = sum(query.audio_seconds for query in queries)
     return {
         "features": sum(query.features_seconds for query in queries) / audio,
@@ -33,35 +32,35 @@ def shares(queries: Sequence[Query]) -> dict[str, float]:
 
 
 def latency(speed: Speed, percentile: float) -> float:
-    """Seconds below which ``percentile`` % of the queries were answered (nearest rank, as MLPerf's)."""
+    """Latency in seconds that ``percentile`` % of the queries did not exceed (nearest rank, as in MLPerf)."""
     latencies = [query.latency_seconds for query in speed.queries]
     return float(np.percentile(latencies, percentile, method="inverted_cdf"))
 
 
 def throughput(speed: Speed) -> float:
-    """Samples (clips) a second, over the wall time of all rounds."""
+    """Samples (clips) per second of wall time, over all rounds."""
     return sum(query.clips for query in speed.queries) / sum(speed.wall_seconds.values())
 
 
 def throughput_rtfx(speed: Speed) -> float:
-    """Seconds of audio a second, over the wall time of all rounds."""
+    """Seconds of audio per second of wall time, over all rounds."""
     return sum(query.audio_seconds for query in speed.queries) / sum(speed.wall_seconds.values())
 
 
 def sustained_rate(speed: Speed) -> float | None:
-    """Highest arrival rate, in queries a second, that held the latency bound: median over the rounds."""
+    """Highest arrival rate within the latency bound, in queries per second: median over the rounds."""
     best: dict[int, float] = defaultdict(float)
     for trial in speed.trials:
-        best[trial.round] = max(best[trial.round], trial.rate_hz if trial.holds else 0.0)
+        best[trial.round] = max(best[trial.round], trial.rate_hz if trial.within_bound else 0.0)
     return median(best.values()) if best else None
 
 
 def rounds(speed: Speed) -> dict[int, list[Query]]:
     """The queries of each round."""
-    found: dict[int, list[Query]] = defaultdict(list)
+    by_round: dict[int, list[Query]] = defaultdict(list)
     for query in speed.queries:
-        found[query.round].append(query)
-    return dict(found)
+        by_round[query.round].append(query)
+    return dict(by_round)
 
 
 def relative_time(speed: Speed, baseline: Speed) -> float:
@@ -81,37 +80,37 @@ def find(row: Row, like: Speed) -> Speed | None:
 
 
 def key(speed: Speed) -> Key:
-    """What makes two measurements comparable."""
+    """Measurements with equal keys are comparable."""
     return Key(speed.scenario, speed.clip_seconds, speed.threads, speed.batch)
 
 
 def main_speed(row: Row, scenario: str = "single-stream") -> Speed | None:
-    """The measurement shown first: of ``scenario``, else the row's first."""
+    """The measurement that summaries show: the first one of ``scenario``, else the row's first."""
     return next((speed for speed in row.speeds if speed.scenario == scenario), next(iter(row.speeds), None))
 
 
 def warm_load_seconds(row: Row) -> float:
-    """Median over the rounds, from the start of the process to its first transcript; nan without a round."""
-    warm = [visit.load_seconds for visit in row.visits if visit.round]
+    """Median over the rounds, from the start of a process to its first transcript, in seconds; nan without rounds."""
+    warm = [process.load_seconds for process in row.processes if process.round]
     return median(warm) if warm else float("nan")
 
 
 def cold_load_seconds(row: Row) -> float | None:
-    """The same with nothing in the caches; None where the files could not be dropped from the page cache."""
-    cold = [visit.load_seconds for visit in row.visits if visit.cold]
+    """Load time with empty caches; None if the files could not be evicted from the page cache."""
+    cold = [process.load_seconds for process in row.processes if process.cold]
     return median(cold) if cold else None
 
 
 def peak_rss_bytes(row: Row) -> int:
-    """Median over the visits that measured speed (all, where none did)."""
-    return round(median([visit.peak_rss_bytes for visit in row.visits if visit.round] or _all_peaks(row)))
+    """Median over the processes that measured speed, or over all if none did."""
+    return round(median([process.peak_rss_bytes for process in row.processes if process.round] or _all_peaks(row)))
 
 
 def peak_device_bytes(row: Row) -> int | None:
-    """Largest use of GPU memory over all visits; None without a GPU."""
-    peaks = [visit.peak_device_bytes for visit in row.visits if visit.peak_device_bytes is not None]
+    """Largest use of GPU memory over all processes; None without a GPU."""
+    peaks = [process.peak_device_bytes for process in row.processes if process.peak_device_bytes is not None]
     return max(peaks) if peaks else None
 
 
 def _all_peaks(row: Row) -> list[int]:
-    return [visit.peak_rss_bytes for visit in row.visits]
+    return [process.peak_rss_bytes for process in row.processes]

@@ -1,8 +1,7 @@
-"""The artifact to take within limits: the fastest that meets them all."""
+"""The recommended artifact: the fastest one within all limits."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,17 +13,15 @@ from . import figures
 from .errors import BenchError
 from .results import Report, Row
 
-_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """None means no limit."""
+    """Upper limits; None means no limit."""
 
     max_rss_bytes: int | None = None
     max_size_bytes: int | None = None
     max_delta: float | None = None
-    """Of the first level's error rate against the baseline, as a share; its value counts, not its interval."""
+    """Increase of the first level's error rate over the baseline's, as a fraction; the interval does not count."""
     max_load_seconds: float | None = None
     """From the start of a process to its first transcript, warm."""
     max_rtf: float | None = None
@@ -32,38 +29,38 @@ class Limits:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What speaks for and against one artifact."""
+    """One artifact compared with the limits."""
 
     row: Row
     rtf: float
     relative_time: float | None
-    """Computing time over the baseline's, median over the rounds; None where the baseline failed."""
+    """Compute time over the baseline's, median over the rounds; None if the baseline failed."""
     broken: tuple[str, ...]
-    """A line for each limit that it breaks."""
+    """A line for each limit that is exceeded."""
     excess: float
-    """Sum over the broken limits of how far beyond it is, relative to the limit."""
+    """Sum of the relative excesses over the limits."""
     caution: str | None = None
 
     @property
     def rank(self) -> float:
-        """Smaller is faster: the relative time, which a slow moment of the machine does not move, else RTF."""
+        """Smaller is faster: the relative time, which a short disturbance does not change, else the RTF."""
         return self.rtf if self.relative_time is None else self.relative_time
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """``chosen`` is None where nothing meets the limits; then ``nearest`` comes closest."""
+    """``chosen`` is None if no artifact is within the limits; ``nearest`` is then the one with the least excess."""
 
     chosen: Verdict | None
     nearest: Verdict | None
     others: tuple[Verdict, ...]
-    """Those that meet the limits, fastest first, then those that do not."""
+    """All other artifacts: those within the limits, fastest first, then those that exceed them."""
     failed: tuple[Row, ...] = ()
-    """Those that could not be measured."""
+    """Artifacts that could not be measured."""
 
 
 def recommend(report: Report, limits: Limits) -> Recommendation:
-    """The fastest of the rows that meet all limits. Raises BenchError where every row failed."""
+    """The fastest row within all limits. Raises BenchError if every row failed."""
     baseline = report.row(report.baseline)
     verdicts = [_verdict(row, baseline, limits) for row in report.rows if row.failure is None and row.speeds]
     if not verdicts:
@@ -77,31 +74,24 @@ def recommend(report: Report, limits: Limits) -> Recommendation:
 
 
 def render(recommendation: Recommendation) -> Group:
-    """The choice in a sentence, and why not the others."""
+    """The recommendation in one sentence, and a table of the others with the reasons against them."""
     chosen, nearest = recommendation.chosen, recommendation.nearest
     if chosen is not None:
-        lead = f"Recommended: {chosen.row.name}, the fastest within the limits ({_said(chosen)})."
+        lead = f"Recommended: {chosen.row.name}, the fastest within the limits ({_summary(chosen)})."
         caution = f" {chosen.caution}" if chosen.caution else ""
         headline = Text(lead + caution, style="bold")
     else:
         assert nearest is not None
         headline = Text(
-            f"Nothing meets the limits. Nearest: {nearest.row.name} ({'; '.join(nearest.broken)}).", style="bold"
+            f"No artifact is within the limits. Nearest: {nearest.row.name} ({'; '.join(nearest.broken)}).",
+            style="bold",
         )
     table = Table("artifact", "figures", "why not", box=None)
     for verdict in recommendation.others:
-        table.add_row(verdict.row.name, _said(verdict), "; ".join(verdict.broken) or "slower")
+        table.add_row(verdict.row.name, _summary(verdict), "; ".join(verdict.broken) or "slower")
     for row in recommendation.failed:
         table.add_row(row.name, "", f"failed: {row.failure}")
     return Group(headline, table)
-
-
-def parse_bytes(text: str) -> int:
-    """``1GB``, ``1.5 GiB`` or ``800MB`` in bytes. Raises BenchError."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?i?B)\s*", text, re.IGNORECASE)
-    if found is None or found[2].upper() not in _UNITS:
-        raise BenchError(f"{text!r} is no size; write it as 800MB, 1GB or 1GiB")
-    return round(float(found[1]) * _UNITS[found[2].upper()])
 
 
 def _verdict(row: Row, baseline: Row, limits: Limits) -> Verdict:
@@ -122,11 +112,11 @@ def _verdict(row: Row, baseline: Row, limits: Limits) -> Verdict:
 
 
 def _broken(row: Row, rtf: float, limits: Limits) -> Iterator[tuple[str, float]]:
-    """A line and an excess for each limit that the row breaks."""
+    """A line and the relative excess for each limit that the row exceeds."""
     delta = row.accuracy.first_delta.value if row.accuracy and row.accuracy.first_delta else 0.0
     load = figures.warm_load_seconds(row)
     rss = figures.peak_rss_bytes(row)
-    # Value, limit, what it is, how both are written.
+    # Value, limit, name, format.
     checks = (
         (rss, limits.max_rss_bytes, "peak memory", _megabytes),
         (row.size_bytes, limits.max_size_bytes, "size", _megabytes),
@@ -134,16 +124,16 @@ def _broken(row: Row, rtf: float, limits: Limits) -> Iterator[tuple[str, float]]
         (load, limits.max_load_seconds, "load", lambda seconds: f"{seconds:.2f} s"),
         (rtf, limits.max_rtf, "RTF", lambda value: f"{value:.4f}"),
     )
-    for value, limit, what, written in checks:
+    for value, limit, name, text in checks:
         if limit is not None and value > limit:
-            yield f"{what} {written(value)}, over {written(limit)}", (value - limit) / max(abs(limit), 1e-4)
+            yield f"{name} {text(value)}, over {text(limit)}", (value - limit) / max(abs(limit), 1e-4)
 
 
 def _megabytes(count: float) -> str:
     return f"{count / 1e6:.1f} MB"
 
 
-def _said(verdict: Verdict) -> str:
+def _summary(verdict: Verdict) -> str:
     row = verdict.row
     delta = row.accuracy.first_delta if row.accuracy else None
     relative = "" if verdict.relative_time is None else f", {verdict.relative_time:.2f} x the baseline's time"

@@ -1,4 +1,4 @@
-"""The list of techniques that a checkpoint can be deployed with, each beside the artifact that shows it."""
+"""The list of quantization techniques, each with the artifacts that demonstrate it and their measured figures."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from rich.table import Table
 from .figures import main_speed, relative_time
 from .results import Report, Row
 
-Maker = tuple[str, str | None]
-"""Target and method of an artifact."""
+Recipe = tuple[str, str | None]
+"""Target and method of an export."""
 
 
 @dataclass(frozen=True)
 class Technique:
-    """A line of the list. ``speed``, ``size`` and ``cost`` are the words that the literature leads one to expect."""
+    """A line of the list. ``speed``, ``size`` and ``cost`` are what the literature reports: Low, Medium or High."""
 
     name: str
     tool: str
     weights: str
     activations: str
     speed: str
-    """Gain in speed over fp32."""
+    """Speed-up over fp32."""
     size: str
     """Reduction of size."""
     cost: str
     """Loss of accuracy."""
-    makers: tuple[Maker, ...] = ()
-    """Artifacts that show it, the one to build first; none where qasr cannot make one yet."""
+    recipes: tuple[Recipe, ...] = ()
+    """Exports that demonstrate it, the preferred one first; empty if qasr has none."""
     gpu: bool = False
-    """Shown only by what was measured on a GPU."""
+    """True if only a measurement on a GPU demonstrates it."""
 
 
-FLOAT: Maker = ("onnx-fp32", None)
-"""What gains are counted from."""
+FLOAT: Recipe = ("onnx-fp32", None)
+"""The baseline."""
 
 TRAINED = ("qat", "qat-partial")
-"""Methods of checkpoints that were trained while quantized: a training makes them, not an export."""
+"""Methods of checkpoints from quantization-aware training (qtrain)."""
 
 _AT_RUN_TIME, _CALIBRATED = "INT8, ranges at run time", "INT8, ranges calibrated"
 _DYNAMIC = ("INT8", _AT_RUN_TIME, "Medium", "High", "Low")
@@ -136,24 +136,24 @@ TECHNIQUES = (
 )
 
 
-def makers(device: str) -> list[Maker]:
-    """One artifact for each technique that ``device`` can show, each once, after the float one."""
-    shown = (technique for technique in TECHNIQUES if technique.makers and technique.gpu == (device != "cpu"))
-    return list(dict.fromkeys([FLOAT, *(technique.makers[0] for technique in shown)]))
+def preferred_recipes(device: str) -> list[Recipe]:
+    """The baseline, then the preferred recipe of each technique for ``device``, without duplicates."""
+    shown = (technique for technique in TECHNIQUES if technique.recipes and technique.gpu == (device != "cpu"))
+    return list(dict.fromkeys([FLOAT, *(technique.recipes[0] for technique in shown)]))
 
 
 def row_of(technique: Technique, report: Report) -> Row | None:
-    """The first row that shows the technique and did not fail; else one that failed; else None."""
+    """The first row that demonstrates the technique and did not fail, else the first failed one, else None."""
     if technique.gpu and report.settings.device == "cpu":
         return None
-    rows = [row for maker in technique.makers for row in report.rows if (row.target, row.method) == maker]
+    rows = [row for recipe in technique.recipes for row in report.rows if (row.target, row.method) == recipe]
     return next((row for row in rows if row.failure is None), rows[0] if rows else None)
 
 
 def technique_table(report: Report) -> Table:
-    """The list: what was used, and each expected word beside what was measured against the baseline."""
+    """The list: for each technique the artifact, and the measured figures beside the expected words."""
     table = Table(
-        "used",
+        "measured",
         "technique",
         "with",
         "artifact",
@@ -185,7 +185,7 @@ def _artifact(technique: Technique, row: Row | None, device: str) -> str:
     if row is None and technique.gpu and device == "cpu":
         return "needs --device cuda"
     if row is None:
-        return "not measured" if technique.makers else "missing"
+        return "not measured" if technique.recipes else "missing"
     return row.name if row.failure is None else f"failed: {row.failure}"
 
 

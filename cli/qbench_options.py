@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from ..errors import QasrError
+from ..sizes import parse_size
 from .common import together
 
 
 class _List(click.ParamType[tuple[Any, ...]]):
-    """Values with commas."""
+    """Values separated by commas."""
 
     def __init__(self, kind: Callable[[str], Any], name: str) -> None:
         self.kind, self.name = kind, name
@@ -24,24 +24,22 @@ class _List(click.ParamType[tuple[Any, ...]]):
         try:
             return tuple(self.kind(part.strip()) for part in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is not {self.name} with commas between", param, context)
+            self.fail(f"{value!r} is not a list of {self.name} separated by commas", param, context)
 
 
 def _bytes(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    from ..bench.recommend import parse_bytes
-
     try:
-        return None if value is None else parse_bytes(value)
-    except (QasrError, ValueError) as error:
+        return None if value is None else parse_size(value)
+    except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
 
 def _points(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    """Percentage points, as a share."""
+    """Percentage points as a fraction."""
     try:
         return None if value is None else float(value.rstrip("% ")) / 100
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no number of percentage points") from None
+        raise click.BadParameter(f"{value!r} is not a number of percentage points") from None
 
 
 DATA = together(
@@ -53,11 +51,15 @@ DATA = together(
             "id).  [default: the bundled evaluation set]",
         ),
         click.option("--from-verses", metavar="VERSES", help="Label recordings by verse numbers, as 1:1-7,112:1-4."),
-        click.option("--audio-dir", type=click.Path(path_type=Path), help="Where the recordings of the verses lie."),
-        click.option("--limit", type=click.IntRange(1), help="Use so many recordings, evenly spread over the lengths."),
+        click.option("--audio-dir", type=click.Path(path_type=Path), help="Folder with the recordings of the verses."),
+        click.option(
+            "--limit",
+            type=click.IntRange(1),
+            help="Number of recordings, evenly spread over the lengths.",
+        ),
     ]
 )
-HOW = together(
+MEASUREMENT = together(
     [
         click.option(
             "--scenario",
@@ -66,19 +68,19 @@ HOW = together(
             default="single-stream,offline",
             show_default=True,
             metavar="NAMES",
-            help="single-stream, multi-stream, offline, server, as MLPerf means them.",
+            help="Scenarios of MLPerf: single-stream, multi-stream, offline, server.",
         ),
         click.option(
             "--durations",
             type=_List(float, "seconds"),
             metavar="SECONDS",
-            help="Measure speed on clips of these lengths.  [default: the recordings as they are]",
+            help="Measure speed on clips of these lengths.  [default: unchanged recordings]",
         ),
         click.option(
             "--threads",
             type=_List(int, "numbers"),
             metavar="NUMBERS",
-            help="Threads to compute with.  [default: all cores]",
+            help="Threads per inference.  [default: all cores]",
         ),
         click.option(
             "--batch",
@@ -87,7 +89,7 @@ HOW = together(
             default="8",
             show_default=True,
             metavar="NUMBERS",
-            help="Clips together in the engine, in every scenario but single-stream.",
+            help="Clips per inference, in every scenario except single-stream.",
         ),
         click.option(
             "--device",
@@ -99,33 +101,49 @@ HOW = together(
             "--features",
             default="cpu",
             show_default=True,
-            help="Where audio becomes features: cpu, or cuda (needs torch).",
+            help="Device that computes the features: cpu, or cuda (needs torch).",
         ),
         click.option(
-            "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Fresh processes for each."
+            "--rounds",
+            type=click.IntRange(1),
+            default=5,
+            show_default=True,
+            help="Processes per artifact and thread count.",
         ),
-        click.option("--min-seconds", type=click.FloatRange(0), default=1.0, show_default=True),
-        click.option("--min-queries", type=click.IntRange(1), default=24, show_default=True),
+        click.option(
+            "--min-seconds",
+            type=click.FloatRange(0),
+            default=1.0,
+            show_default=True,
+            help="Minimum duration of each measurement.",
+        ),
+        click.option(
+            "--min-queries",
+            type=click.IntRange(1),
+            default=24,
+            show_default=True,
+            help="Minimum number of queries of each measurement.",
+        ),
         click.option(
             "--latency-bound",
             type=click.FloatRange(0, min_open=True),
             default=1.0,
             show_default=True,
-            help="Seconds that 99 % of the queries may take in the scenario server.",
+            help="Latency in seconds that 99 % of the queries must meet in the scenario server.",
         ),
         click.option(
             "--rate",
             type=click.FloatRange(0, min_open=True),
-            help="Arrivals a second in the scenario server.  [default: search for the highest that holds the bound]",
+            help="Arrivals per second in the scenario server.  [default: search for the highest within the bound]",
         ),
         click.option(
             "--timeout",
             type=click.FloatRange(0, min_open=True),
             default=120.0,
             show_default=True,
-            help="Seconds without a sign of life after which an artifact counts as hanging.",
+            help="Seconds without progress after which an artifact fails.",
         ),
-        click.option("--seed", type=int, default=0, show_default=True),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of clips, arrivals and bootstrap."),
     ]
 )
 REPORT = click.option(
@@ -133,16 +151,21 @@ REPORT = click.option(
 )
 LIMITS = together(
     [
-        click.option("--recommend", is_flag=True, help="Say which artifact is the fastest within the limits."),
-        click.option("--max-rss", callback=_bytes, metavar="SIZE", help="Peak memory, as 1GB or 800MiB."),
-        click.option("--max-size", callback=_bytes, metavar="SIZE", help="Size on disk."),
+        click.option("--recommend", is_flag=True, help="Recommend the fastest artifact within the limits."),
+        click.option("--max-rss", callback=_bytes, metavar="SIZE", help="Limit of peak memory, as 1GB or 800MiB."),
+        click.option("--max-size", callback=_bytes, metavar="SIZE", help="Limit of the size on disk."),
         click.option(
             "--max-per-delta",
             callback=_points,
             metavar="POINTS",
-            help="Error rate of the first level over the baseline's.",
+            help="Limit of the first level's error rate above the baseline's, in percentage points.",
         ),
-        click.option("--max-load", type=click.FloatRange(0, min_open=True), metavar="SECONDS"),
-        click.option("--max-rtf", type=click.FloatRange(0, min_open=True)),
+        click.option(
+            "--max-load",
+            type=click.FloatRange(0, min_open=True),
+            metavar="SECONDS",
+            help="Limit of the time from start to first transcript.",
+        ),
+        click.option("--max-rtf", type=click.FloatRange(0, min_open=True), help="Limit of the real-time factor."),
     ]
 )

@@ -59,6 +59,16 @@ class StockLayer:
     """Whether the stock layer has a bias."""
 
 
+@dataclass(frozen=True)
+class RemoteCode:
+    """Python code that stock transformers needs beside a checkpoint (``trust_remote_code``): a class of ours."""
+
+    file: Path
+    """It imports torch and transformers only."""
+    config_class: str
+    model_class: str
+
+
 class Architecture(Protocol):
     """One model family."""
 
@@ -100,6 +110,9 @@ class Architecture(Protocol):
 
     def other_weights(self, model: CTCModel) -> dict[str, Tensor]:
         """All other tensors of the stock module by name: norms, convolutions, position tables."""
+
+    def remote_code(self, config: Any) -> RemoteCode | None:
+        """The class that transformers lacks for this configuration; None where it has one."""
 
     def stock_config(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """``config.json`` for weights that were written back: the stored one without what the rewrite has dropped."""

@@ -78,6 +78,14 @@ class CTCModel(nn.Module):
         return output_lengths(lengths, self.strides)
 
     @property
+    def fewest_frames(self) -> int:
+        """Input frames of the shortest clip that gives a frame of logits."""
+        frames = 1
+        for one in reversed(self.strides):
+            frames = max(1, (frames - 1) * one.stride + one.kernel - 2 * one.padding)
+        return frames
+
+    @property
     def frames_per_second(self) -> float:
         """Frames of logits per second of audio."""
         rate = self.front_end.frames_per_second

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import LevelVocabulary
-from ..recitation.levels import LEVELS
+from ..recitation.levels import rank
 from .errors import CheckpointError
 
 SINGLE_LEVEL = "text"
@@ -53,7 +53,7 @@ def read_vocabularies(folder: Path, heads: dict[str, int], blank: int) -> dict[s
     delimiter = _word_delimiter(folder) if list(heads) == [SINGLE_LEVEL] else None
     problems: list[str] = []
     vocabularies: dict[str, LevelVocabulary] = {}
-    for level in sorted(heads, key=_rank):
+    for level in sorted(heads, key=rank):
         size = heads[level]
         if level not in stored:
             problems.append(f"{level}: absent")
@@ -77,11 +77,6 @@ def read_vocabularies(folder: Path, heads: dict[str, int], blank: int) -> dict[s
     if problems:
         raise CheckpointError(f"{folder / 'vocab.json'}: does not match the model's heads ({'; '.join(problems)})")
     return vocabularies
-
-
-def _rank(level: str) -> tuple[int, str]:
-    """Sorts the recitation model's levels, whose order no file keeps, in their order, and other levels by name."""
-    return (LEVELS.index(level) if level in LEVELS else len(LEVELS), level)
 
 
 def _added_tokens(folder: Path) -> dict[str, int]:

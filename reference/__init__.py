@@ -1,4 +1,4 @@
-"""The small trained model and the audio that come with qasr: where they lie. How they were made: ``make``."""
+"""Paths of the small trained model and of the audio that come with qasr; made by ``tools/reference``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 
 CHECKPOINT = _HERE / "checkpoint"
-"""Checkpoint folder as Hugging Face would save it."""
+"""Checkpoint folder, as Hugging Face saves it."""
 
 EVALUATION = _HERE / "evaluation" / "manifest.jsonl"
-"""Labelled utterances of verses never trained on, in one voice that was trained on and one that was not."""
+"""Labelled utterances of verses that are not in the training set, in one seen and one unseen voice."""
 
 CALIBRATION = _HERE / "calibration" / "manifest.jsonl"
-"""Utterances for calibration, from verses in neither of the other sets."""
+"""Utterances for calibration, from verses in neither the training nor the evaluation set."""

@@ -6,7 +6,6 @@ If the manifest requests it, all other matrix products run in bfloat16 under tor
 from __future__ import annotations
 
 import operator
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from torch.fx import GraphModule, Node
 from ..artifacts import Artifact
 from ..audio import Floats
 from ..errors import last_line
+from ..quiet import quiet
 from .engine import check_signature, named_widths, warm_up_inputs
 from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
 from .options import EngineOptions
@@ -40,8 +40,7 @@ class TorchProgramEngine:
         self._autocast = artifact.manifest.execution.get("autocast") == "bf16"
         self._executed: Counter[str] = Counter()
         try:
-            with self._settings(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with self._settings(), quiet():
                 self._module = lower(torch.export.load(self._path).module())
                 outputs = self._module(*map(torch.from_numpy, warm_up_inputs(artifact)))
         except Exception as error:  # zip, pickle, the schema and torch raise different errors
@@ -155,8 +154,7 @@ def _dynamic(module: GraphModule, node: Node) -> Node:
     restored, (weight, weight_scale, weight_zero_point, *_), bias = _parts(node)
     graph, name = module.graph, f"packed_{node.name}"
     scales, zeros = _value(module, weight_scale).double(), _value(module, weight_zero_point)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that quantized tensors are deprecated
+    with quiet():  # torch warns that quantized tensors are deprecated
         integers = torch._make_per_channel_quantized_tensor(_value(module, weight), scales, zeros, 0)
     previous = torch.backends.quantized.engine
     torch.backends.quantized.engine = "fbgemm"

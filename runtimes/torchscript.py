@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from ..artifacts import Artifact
 from ..audio import Floats
 from ..errors import last_line
+from ..quiet import quiet
 from .engine import check_signature, named_widths, warm_up_inputs
 from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
 from .options import EngineOptions
@@ -39,8 +39,7 @@ class TorchScriptEngine:
         self._profile = options.profile
         self._executed: Counter[str] = Counter()
         try:
-            with self._settings(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that TorchScript is deprecated
+            with self._settings(), quiet():  # torch warns that TorchScript is deprecated
                 self._module = torch.jit.load(str(self._path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
                 outputs = self._module(*map(torch.from_numpy, warm_up_inputs(artifact)))
         except RuntimeError as error:

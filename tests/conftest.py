@@ -17,11 +17,11 @@ from qasr import reference
 from qasr.artifacts import Artifact, InputLimits, LevelVocabulary, Manifest, Precision, Source, create, read
 from qasr.audio import LogMel
 
-# Two workers share the cores: threads of torch that wait for each other must not keep them busy.
+# Two workers share the cores: waiting threads of torch must not keep them busy.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 FEW_CLIPS = 16
-"""Of calibration, where each costs most of a second."""
+"""Calibration clips where each takes most of a second."""
 
 TONES_HZ = {"a": 400.0, "b": 1_000.0, "c": 2_500.0}
 
@@ -41,7 +41,7 @@ def write_audio(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def speechlike() -> Callable[..., np.ndarray]:
-    """Harmonics with a slow envelope and a little noise: float32 at the rate given."""
+    """Harmonics with a slow envelope and a little noise, float32."""
 
     def make(seconds: float, rate: int = 16_000, seed: int = 0) -> np.ndarray:
         times = np.arange(round(seconds * rate)) / rate
@@ -78,7 +78,7 @@ def make_data(tmp_path: Path) -> Callable[..., Path]:
 
 
 def manifest(target: str = "onnx-fp32", **changes: object) -> Manifest:
-    """A sound manifest of a model with the levels ``letters`` and ``loud``."""
+    """A valid manifest of a model with the levels ``letters`` and ``loud``."""
     fields: dict[str, object] = {
         "qasr_version": "0",
         "target": target,
@@ -104,7 +104,7 @@ def make_manifest() -> Callable[..., Manifest]:
 
 
 def toy_onnx() -> bytes:
-    """A model that hears tones: each letter's logit is the energy of one mel band, the blank's a constant."""
+    """A model of tones: each letter's logit is the energy of one mel band, the blank's is constant."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -141,14 +141,14 @@ def toy_onnx() -> bytes:
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Artifact:
-    """An artifact whose transcript of tones is known exactly."""
+    """An artifact whose transcripts of tones are known exactly."""
     with create(tmp_path / "toy") as staging:
         (staging.folder / "model.onnx").write_bytes(toy_onnx())
         return staging.publish(manifest())
 
 
 def tones(text: str, rate: int = 16_000, seconds: float = 0.2) -> np.ndarray:
-    """A tone per letter with silence around each; ``.`` is a second of silence. The toy reads it back."""
+    """A tone for each letter, with silence around it; ``.`` is a second of silence. The toy transcribes them."""
     times = np.arange(round(seconds * rate)) / rate
     gap = np.zeros(round(0.1 * rate))
     parts = [gap]
@@ -165,37 +165,37 @@ def make_tones() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact]:
-    """Artifacts of the bundled model, each exported once in a session, for all its workers.
+    """Artifacts of the bundled model, each exported once in a session, for all workers.
 
-    Of engines that need a GPU, the typed graph, which runs anywhere.
+    For engines that need a GPU, the typed graph, which runs anywhere.
     """
-    from qasr.exporters import find
-    from qasr.exporters.asked import Mixing
-    from qasr.exporters.build import BuildOptions
-    from qasr.exporters.options import ExportOptions
+    from qasr.exporters import CalibrationRequest, MixingRequest, QuantizationRequest, Request, find, resolve
     from qasr.exporters.pipeline import export
-    from qasr.quantizers import Options
+    from qasr.exporters.tensorrt.options import TensorRTOptions
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "artifacts"
     folder.mkdir(exist_ok=True)
-    made: dict[str, Artifact] = {}
+    artifacts: dict[str, Artifact] = {}
 
     def get(target: str, method: str | None = None) -> Artifact:
-        method = find(target).method(method)
+        method = resolve(Request(target=target, method=method)).method
         name = f"{target}-{method}" if method else target
-        if name not in made:
-            options = ExportOptions(method=method, build=BuildOptions(onnx_only=True))
-            if method in ("gptq", "inc") or find(target).formats:
-                options = replace(options, calibration_clips=FEW_CLIPS)
-            # Targets that share weights of few bits make them once, and keep nothing outside of the tests' own folder.
-            if method == "gptq" or find(target).formats:
-                options = replace(options, quantization=Options(journal=folder / "kept"))
-            if find(target).formats:
-                options = replace(options, mixing=Mixing(budget_points=0.2))
+        if name not in artifacts:
+            mixed = find(target).formats != ()
+            request = Request(target=target, method=method)
+            if find(target).engine == "tensorrt":
+                request = replace(request, engine=TensorRTOptions(onnx_only=True))
+            if method in ("gptq", "inc") or mixed:
+                request = replace(request, calibration=CalibrationRequest(clips=FEW_CLIPS))
+            # Low-bit targets with the same weights quantize them once. The journal is kept in the tests' folder.
+            if method == "gptq" or mixed:
+                request = replace(request, quantization=QuantizationRequest(journal=folder / "kept"))
+            if mixed:
+                request = replace(request, mixing=MixingRequest(budget_points=0.2))
             with FileLock(folder / f"{name}.lock"):
-                there = (folder / name).exists()
-                made[name] = read(folder / name) if there else export("reference", target, folder / name, options)
-        return made[name]
+                exists = (folder / name).exists()
+                artifacts[name] = read(folder / name) if exists else export(request, folder / name)
+        return artifacts[name]
 
     return get

@@ -1,4 +1,4 @@
-"""What the Makefile's tables run: commands that the tools understand, of targets that there are."""
+"""The commands of the Makefile's tables are valid, and name existing targets and methods."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-@pytest.mark.parametrize(("goal", "device"), [("table", "cpu"), ("gpu-table", "cuda")])
-def test_tables(goal, device):
-    done = subprocess.run(["make", "-n", "-B", goal], cwd=ROOT, capture_output=True, text=True, check=True)
+@pytest.mark.parametrize(("table", "device"), [("table", "cpu"), ("gpu-table", "cuda")])
+def test_tables(table, device):
+    done = subprocess.run(["make", "-n", "-B", table], cwd=ROOT, capture_output=True, text=True, check=True)
     lines = [shlex.split(line) for line in done.stdout.replace("\\\n", " ").splitlines()]
     exports = [line[1:] for line in lines if line[0].endswith("/qexport")]
     (bench,) = [line[1:] for line in lines if line[0].endswith("/qbench")]
-    made = set()
+    outputs = set()
     for line in exports:
-        given = qexport.command.make_context("qexport", list(line)).params
-        find(given["target"]).method(given["method"])
-        made.add(given["output"])
-    given = qbench.command.commands["measure"].make_context("measure", list(bench)).params
-    assert set(given["artifacts"]) == made
-    assert given["device"] == device
+        options = qexport.command.make_context("qexport", list(line)).params
+        find(options["target"]).method(options["method"])
+        outputs.add(options["output"])
+    options = qbench.command.commands["measure"].make_context("measure", list(bench)).params
+    assert set(options["artifacts"]) == outputs
+    assert options["device"] == device
     if device == "cuda":
-        assert (given["batches"], given["durations"]) == ((8, 32, 64), (5.0, 10.0, 15.0, 30.0))
-        assert given["baseline"] in made
+        assert (options["batches"], options["durations"]) == ((8, 32, 64), (5.0, 10.0, 15.0, 30.0))
+        assert options["baseline"] in outputs

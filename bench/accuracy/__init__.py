@@ -1,1 +1,1 @@
-"""Transcripts against labels and against the baseline."""
+"""Error rates, and differences from the baseline's transcripts and logits."""

@@ -1,4 +1,4 @@
-"""What makes a row a failure although its process ended well: transcripts that are not those it should give."""
+"""A check of the transcripts of timed measurements: a fast artifact with wrong transcripts is a failed one."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from pathlib import Path
 
 from rapidfuzz.distance import Levenshtein
 
-# Edits over length. Batches and other clips move an INT8 transcript by far less; a model that does other work when the
-# clock runs, by more.
+# Largest accepted edit distance over length. Batches and other clips change far less of an INT8 transcript.
 _LIMIT = 0.5
-# Of a model with random weights every transcript is garbage, and a rounding step changes much of it.
+# With random weights every transcript is garbage, and a rounding step changes much of it.
 _RANDOM_LIMIT = 0.9
 
 
-def faithful(
-    scenario: str, heard: Mapping[Path, Sequence[str]], expected: Mapping[Path, Sequence[str]], *, accurate: bool
+def transcripts_failure(
+    scenario: str,
+    transcripts: Mapping[Path, Sequence[str]],
+    expected: Mapping[Path, Sequence[str]],
+    *,
+    accurate: bool,
 ) -> str | None:
-    """Why what was heard while the clock ran cannot be trusted, or None.
+    """Why the transcripts of a timed scenario cannot be trusted, or None.
 
-    ``heard`` and ``expected`` map clips to tokens of the first level; clips without an expectation only have to say
-    something. ``accurate`` says whether the baseline's transcripts mean anything.
+    ``transcripts`` and ``expected`` map clips to tokens of the first level; a clip that is not in ``expected`` only
+    needs a transcript that is not empty. ``accurate`` is False if the baseline's own transcripts are garbage.
     """
-    if not any(heard.values()) and (not expected or any(expected.values())):
+    if not any(transcripts.values()) and (not expected or any(expected.values())):
         return f"{scenario}: every transcript is empty"
-    known = [clip for clip in heard if clip in expected]
-    length = sum(len(expected[clip]) for clip in known)
-    edits = sum(Levenshtein.distance(heard[clip], expected[clip]) for clip in known)
-    if edits > (_LIMIT if accurate else _RANDOM_LIMIT) * max(length, 1):
-        return f"{scenario}: its transcripts differ by {100 * edits / max(length, 1):.0f} % from those it should give"
+    known = [clip for clip in transcripts if clip in expected]
+    length = max(sum(len(expected[clip]) for clip in known), 1)
+    edits = sum(Levenshtein.distance(transcripts[clip], expected[clip]) for clip in known)
+    if edits > (_LIMIT if accurate else _RANDOM_LIMIT) * length:
+        return f"{scenario}: the timed transcripts differ by {100 * edits / length:.0f} % from the expected ones"
     return None

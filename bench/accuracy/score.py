@@ -1,4 +1,4 @@
-"""Transcripts against labels, and against the baseline's."""
+"""Transcripts compared with the labels and with the baseline's transcripts."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from .alignment import align_three, edits
 from .statistics import bootstrap_delta
 
 Tokens = dict[str, list[str]]
-"""A transcript: level to tokens."""
+"""A transcript: tokens by level."""
 
 Vocabularies = Mapping[str, LevelVocabulary]
 
 _WORST = 10
-# Shares above which transcripts are garbage: of errors against labels; and, where the baseline's are that too (random
-# weights), of differences from the baseline, which a rounding step multiplies.
+# Above this error rate transcripts are garbage. If the baseline's are garbage too (random weights), the limit applies
+# to the differences from the baseline instead, which a rounding step multiplies.
 _GARBAGE, _RANDOM = 0.5, 0.9
 
 
 def measure_accuracy(transcripts: Sequence[Tokens], data: LabelledSet, vocabularies: Vocabularies) -> Accuracy:
-    """Edits of every level that is labelled, and of words and characters where the first level writes words.
+    """Edits of every labelled level, and of words and characters if the first level writes words.
 
-    Labels called ``text`` serve the first level where no recording labels it by name. Raises DataError where no level
-    is labelled, or one for some recordings only, or a label has a symbol that its vocabulary lacks.
+    Labels called ``text`` belong to the first level if no recording labels it by name. Raises DataError if no level is
+    labelled, a level is labelled for some recordings only, or a label has a symbol that its vocabulary lacks.
     """
-    found: dict[str, LevelErrors] = {}
+    levels: dict[str, LevelErrors] = {}
     for level in vocabularies:
         expected = references(data, level, vocabularies)
         if expected is not None:
-            found[level] = _errors([tokens[level] for tokens in transcripts], expected)
-    if not found:
+            levels[level] = _errors([tokens[level] for tokens in transcripts], expected)
+    if not levels:
         labelled = sorted({level for recording in data.recordings for level in recording.labels})
         raise DataError(
             f"{data.name}: no recording is labelled in any of the artifact's levels "
-            f"({', '.join(vocabularies)}); there are labels of {', '.join(labelled)}"
+            f"({', '.join(vocabularies)}); the labels are of {', '.join(labelled)}"
         )
-    accuracy = Accuracy(levels=found)
+    accuracy = Accuracy(levels=levels)
     first = next(iter(vocabularies))
-    if vocabularies[first].word_delimiter is None or first not in found:
+    if vocabularies[first].word_delimiter is None or first not in levels:
         return accuracy
-    said = ["".join(tokens[first]) for tokens in transcripts]
-    meant = ["".join(tokens) for tokens in references(data, first, vocabularies) or []]
+    hypotheses = ["".join(tokens[first]) for tokens in transcripts]
+    labels = ["".join(tokens) for tokens in references(data, first, vocabularies) or []]
     return msgspec.structs.replace(
         accuracy,
-        words=_errors([text.split() for text in said], [text.split() for text in meant]),
-        characters=_errors([list(" ".join(text.split())) for text in said], [list(text) for text in meant]),
+        words=_errors([text.split() for text in hypotheses], [text.split() for text in labels]),
+        characters=_errors([list(" ".join(text.split())) for text in hypotheses], [list(text) for text in labels]),
     )
 
 
@@ -66,9 +66,9 @@ def compare_accuracy(
     *,
     seed: int,
 ) -> Accuracy:
-    """The same with deltas, disagreement, and the recordings that lose most against the baseline."""
+    """Add the differences from the baseline, the disagreement, and the recordings that lost most."""
     first = next(iter(accuracy.levels))
-    said, meant = ([tokens[first] for tokens in heard] for heard in (transcripts, baseline_transcripts))
+    own_tokens, base_tokens = ([tokens[first] for tokens in each] for each in (transcripts, baseline_transcripts))
     own, other = list(accuracy.levels.values()), list(baseline.levels.values())
     return msgspec.structs.replace(
         accuracy,
@@ -76,22 +76,22 @@ def compare_accuracy(
         mean_delta=bootstrap_delta(own, other, seed),
         word_delta=_delta(accuracy.words, baseline.words, seed),
         character_delta=_delta(accuracy.characters, baseline.characters, seed),
-        disagreement=sum(edits(said, meant)) / max(sum(map(len, meant)), 1),
+        disagreement=sum(edits(own_tokens, base_tokens)) / max(sum(map(len, base_tokens)), 1),
         worst=_worst(accuracy, transcripts, baseline, baseline_transcripts, data, vocabularies),
     )
 
 
 def compare_logits(
-    found: Sequence[Mapping[str, NDArray[Any]]], expected: Sequence[Mapping[str, NDArray[Any]]]
+    logits: Sequence[Mapping[str, NDArray[Any]]], expected: Sequence[Mapping[str, NDArray[Any]]]
 ) -> tuple[float, float]:
-    """Share of frames and levels whose best token is the same, and the relative error of all logits (T, V)."""
+    """Fraction of frames and levels with the same best token, and the relative error of all logits (T, V)."""
     same = frames = 0
     difference = size = 0.0
-    for own, other in zip(found, expected, strict=True):
-        for level, logits in own.items():
-            same += int((logits.argmax(-1) == other[level].argmax(-1)).sum())
-            frames += len(logits)
-            difference += float(np.square(logits.astype(np.float64) - other[level]).sum())
+    for own, other in zip(logits, expected, strict=True):
+        for level, values in own.items():
+            same += int((values.argmax(-1) == other[level].argmax(-1)).sum())
+            frames += len(values)
+            difference += float(np.square(values.astype(np.float64) - other[level]).sum())
             size += float(np.square(other[level].astype(np.float64)).sum())
     return same / frames, (difference / size) ** 0.5
 
@@ -103,7 +103,7 @@ def garbage(
     disagreement: float | None,
     limit: float = _GARBAGE,
 ) -> str | None:
-    """Why the transcripts are no transcripts, or None. ``baseline`` is None for the baseline itself."""
+    """Why the transcripts are unusable, or None. ``baseline`` is None for the baseline itself."""
     first = next(iter(accuracy.levels))
     if not any(tokens[first] for tokens in transcripts):
         return "every transcript is empty"
@@ -115,12 +115,12 @@ def garbage(
             f"the baseline's {100 * baseline.first.rate:.1f} %"
         )
     if baseline.first.rate > limit and disagreement is not None and disagreement > _RANDOM:
-        return f"garbage: {100 * disagreement:.0f} % of its {first} are not the baseline's"
+        return f"garbage: {100 * disagreement:.0f} % of its {first} differ from the baseline's"
     return None
 
 
 def references(data: LabelledSet, level: str, vocabularies: Vocabularies) -> list[list[str]] | None:
-    """Every recording's label of ``level`` as tokens; None where there are none. Raises DataError."""
+    """The label of ``level`` as tokens for each recording; None if there are none. Raises DataError."""
     texts = data.labels(level, list(vocabularies))
     if texts is None:
         return None
@@ -129,7 +129,7 @@ def references(data: LabelledSet, level: str, vocabularies: Vocabularies) -> lis
 
 
 def _tokens(name: str, text: str, level: str, vocabulary: LevelVocabulary) -> list[str]:
-    """A label as tokens; DataError for a symbol that the vocabulary lacks."""
+    """A label as tokens. Raises DataError for a symbol that the vocabulary lacks."""
     tokens, unknown = tokenize(text, vocabulary)
     if unknown:
         raise DataError(
@@ -139,8 +139,8 @@ def _tokens(name: str, text: str, level: str, vocabulary: LevelVocabulary) -> li
     return tokens
 
 
-def _errors(found: Sequence[Sequence[str]], expected: Sequence[Sequence[str]]) -> LevelErrors:
-    return LevelErrors(edits=edits(found, expected), lengths=[len(label) for label in expected])
+def _errors(hypotheses: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]) -> LevelErrors:
+    return LevelErrors(edits=edits(hypotheses, labels), lengths=[len(label) for label in labels])
 
 
 def _delta(own: LevelErrors | None, other: LevelErrors | None, seed: int) -> Any:
@@ -155,25 +155,25 @@ def _worst(
     data: LabelledSet,
     vocabularies: Vocabularies,
 ) -> list[Worst]:
-    """Recordings whose first level has errors: those that lose most against the baseline, then those with most."""
+    """Recordings with errors in the first level: largest loss against the baseline first, then most errors."""
     first = next(iter(accuracy.levels))
     labels = references(data, first, vocabularies) or []
     counts, others = accuracy.first.edits, baseline.first.edits
-    order = sorted(range(len(counts)), key=lambda place: (others[place] - counts[place], -counts[place], place))
-    found = []
-    for place in [place for place in order if counts[place]][:_WORST]:
+    order = sorted(range(len(counts)), key=lambda index: (others[index] - counts[index], -counts[index], index))
+    worst = []
+    for index in [index for index in order if counts[index]][:_WORST]:
         reference, other, own = align_three(
-            labels[place], baseline_transcripts[place][first], transcripts[place][first]
+            labels[index], baseline_transcripts[index][first], transcripts[index][first]
         )
-        found.append(
+        worst.append(
             Worst(
-                recording=data.recordings[place].name,
+                recording=data.recordings[index].name,
                 level=first,
-                edits=counts[place],
-                baseline_edits=others[place],
+                edits=counts[index],
+                baseline_edits=others[index],
                 reference=reference,
                 baseline=other,
                 candidate=own,
             )
         )
-    return found
+    return worst

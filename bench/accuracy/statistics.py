@@ -1,4 +1,4 @@
-"""Intervals of error rates that were measured on the same recordings."""
+"""Confidence intervals of differences of error rates on the same recordings."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def bootstrap_delta(candidate: Sequence[LevelErrors], baseline: Sequence[LevelEr
     """Mean over levels of the candidate's error rate minus the baseline's, with its 95 % interval.
 
     Paired bootstrap (Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance
-    evaluation"): recordings are drawn with replacement, the same for both and for all levels; percentiles of the
-    differences. Recordings without tokens in a level count there as nothing.
+    evaluation"): recordings are drawn with replacement, the same ones for both candidates and for all levels, and the
+    interval consists of percentiles of the differences. A recording without tokens in a level has no weight there.
     """
     count = len(candidate[0].edits)
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)

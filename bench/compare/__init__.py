@@ -1,1 +1,1 @@
-"""Two reports side by side."""
+"""Comparison of two reports."""

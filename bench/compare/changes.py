@@ -1,4 +1,4 @@
-"""The figures that two reports share, each with the chance that its change is noise."""
+"""The figures that two reports share, each with the probability that its change is noise."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Pair = tuple[Row, Row]
 """An artifact before and after."""
 
 PRACTICAL = {"time": 0.05, "rate": 0.10, "load": 0.10, "memory": 0.03, "size": 0.005, "errors": 0.0}
-"""Relative changes that nobody would act on, however certain, by kind of figure."""
+"""By kind of figure: relative changes too small to act on, however certain."""
 
 MORE_IS_BETTER = frozenset({"rate"})
-"""Kinds of figures of which more is better; of the others, less."""
+"""Kinds of figures of which more is better; less is better for all others."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +30,22 @@ class Change:
 
     artifact: str
     kind: str
-    """Of ``PRACTICAL``."""
+    """A key of ``PRACTICAL``."""
     figure: str
     before: float
     after: float
     change: float
-    """Relative, except for error rates: there the difference of the shares."""
+    """Relative change; for error rates the difference of the rates."""
     chance: float
     """Probability of a change as large from noise alone (p value)."""
     shift: Shift | None = None
-    """Of its logarithm, where the figure was measured in rounds."""
+    """Shift of the figure's logarithm, if it was measured in rounds."""
     verdict: Verdict = "same"
 
 
 @dataclass(frozen=True)
 class _Rounds:
-    """Logarithms of a figure, one a round."""
+    """Logarithms of a figure, one per round."""
 
     artifact: str
     kind: str
@@ -55,19 +55,19 @@ class _Rounds:
 
 
 def measured_changes(pairs: Sequence[Pair], reference: Pair | None) -> list[Change]:
-    """What scatters from round to round: computing time, load time, the rate that a server holds, memory.
+    """Changes of what scatters from round to round: compute time, load time, the highest rate of a server, memory.
 
-    Times are ratios to ``reference`` in the same round, so that a slower machine cancels out; without a reference there
-    are none. In closed loops latency and throughput are the computing time again, and no figures of their own.
+    Times are ratios to ``reference`` in the same round, so that a slower machine cancels out. Without a reference no
+    times are compared. Latency and throughput are left out: outside the scenario server they follow from compute time.
     """
-    found: dict[str, list[_Rounds]] = defaultdict(list)
+    by_figure: dict[str, list[_Rounds]] = defaultdict(list)
     for pair in pairs:
         for rounds in [*_times(pair, reference), *_loads(pair, reference), *_peaks(pair)]:
-            found[rounds.figure].append(rounds)
+            by_figure[rounds.figure].append(rounds)
     changes = []
-    for alike in found.values():
-        moved = shifts([rounds.before for rounds in alike], [rounds.after for rounds in alike])
-        for rounds, shift in zip(alike, moved, strict=True):
+    for group in by_figure.values():
+        group_shifts = shifts([rounds.before for rounds in group], [rounds.after for rounds in group])
+        for rounds, shift in zip(group, group_shifts, strict=True):
             before, after = math.exp(fmean(rounds.before)), math.exp(fmean(rounds.after))
             relative = math.expm1(shift.value)
             changes.append(
@@ -77,7 +77,7 @@ def measured_changes(pairs: Sequence[Pair], reference: Pair | None) -> list[Chan
 
 
 def exact_changes(pairs: Sequence[Pair]) -> Iterator[Change]:
-    """What does not scatter: size, and error rates on the same recordings."""
+    """Changes of what does not scatter: size, and error rates on the same recordings."""
     for one, other in pairs:
         change = other.size_bytes / one.size_bytes - 1
         before, after = one.size_bytes / 1e6, other.size_bytes / 1e6
@@ -88,8 +88,8 @@ def exact_changes(pairs: Sequence[Pair]) -> Iterator[Change]:
                 yield _error_change(one.name, figure, early[figure], late[figure])
 
 
-def named(speed: Speed) -> str:
-    """A measurement in words."""
+def describe(speed: Speed) -> str:
+    """Scenario, clips, threads and batch size in words."""
     clip = "recordings" if speed.clip_seconds is None else f"{speed.clip_seconds:g} s"
     return f"{speed.scenario}, {clip}, {speed.threads} threads, batch {speed.batch}"
 
@@ -103,14 +103,14 @@ def _times(pair: Pair, reference: Pair | None) -> Iterator[_Rounds]:
         ]
         times = [figures.relative_times(own, base) if own and base else [] for own, base in measured]
         if all(times):
-            yield _Rounds(pair[0].name, "time", f"relative time, {named(speed)}", *map(_logs, times))
+            yield _Rounds(pair[0].name, "time", f"relative time, {describe(speed)}", *map(_logs, times))
         rates = [_relative_rates(own, base) if own and base else [] for own, base in measured]
         if all(rates):
-            yield _Rounds(pair[0].name, "rate", f"relative rate, {named(speed)}", *map(_logs, rates))
+            yield _Rounds(pair[0].name, "rate", f"relative rate, {describe(speed)}", *map(_logs, rates))
 
 
 def _relative_rates(speed: Speed, base: Speed) -> list[float]:
-    """Highest rate held over the reference's, by round; none where a rate was given, or none was held."""
+    """Highest rate within the bound over the reference's, by round; empty if the rate was fixed or never within it."""
     own, other = _rates(speed), _rates(base)
     ratios = [own[number] / other[number] for number in own if other.get(number)]
     return ratios if all(ratios) else []
@@ -119,7 +119,7 @@ def _relative_rates(speed: Speed, base: Speed) -> list[float]:
 def _rates(speed: Speed) -> dict[int, float]:
     tried: dict[int, list[float]] = defaultdict(list)
     for trial in speed.trials:
-        tried[trial.round].append(trial.rate_hz if trial.holds else 0.0)
+        tried[trial.round].append(trial.rate_hz if trial.within_bound else 0.0)
     return {number: max(rates) for number, rates in tried.items() if len(rates) > 1}
 
 
@@ -129,10 +129,12 @@ def _loads(pair: Pair, reference: Pair | None) -> Iterator[_Rounds]:
     for threads, name in _threads(pair):
         ratios = [
             [
-                visit.load_seconds / base.load_seconds
-                for visit in row.visits
-                for base in other.visits
-                if visit.round and visit.threads == threads and (visit.round, threads) == (base.round, base.threads)
+                process.load_seconds / base.load_seconds
+                for process in row.processes
+                for base in other.processes
+                if process.round
+                and process.threads == threads
+                and (process.round, threads) == (base.round, base.threads)
             ]
             for row, other in zip(pair, reference, strict=True)
         ]
@@ -143,7 +145,7 @@ def _loads(pair: Pair, reference: Pair | None) -> Iterator[_Rounds]:
 def _peaks(pair: Pair) -> Iterator[_Rounds]:
     for threads, name in _threads(pair):
         peaks = [
-            [visit.peak_rss_bytes / 1e6 for visit in row.visits if visit.round and visit.threads == threads]
+            [process.peak_rss_bytes / 1e6 for process in row.processes if process.round and process.threads == threads]
             for row in pair
         ]
         if all(peaks):
@@ -151,8 +153,8 @@ def _peaks(pair: Pair) -> Iterator[_Rounds]:
 
 
 def _threads(pair: Pair) -> list[tuple[int, str]]:
-    """Thread counts of the visits, and how they are told apart where there are several."""
-    counts = sorted({visit.threads for row in pair for visit in row.visits if visit.round})
+    """Thread counts of the processes, each with the suffix that distinguishes it if there are several."""
+    counts = sorted({process.threads for row in pair for process in row.processes if process.round})
     return [(count, f", {count} threads" if len(counts) > 1 else "") for count in counts]
 
 
@@ -163,9 +165,9 @@ def _logs(values: Sequence[float]) -> list[float]:
 def _errors(row: Row) -> dict[str, LevelErrors]:
     if row.accuracy is None:
         return {}
-    found = {f"{level} error rate": errors for level, errors in row.accuracy.levels.items()}
+    rates = {f"{level} error rate": errors for level, errors in row.accuracy.levels.items()}
     others = {"WER": row.accuracy.words, "CER": row.accuracy.characters}
-    return found | {name: errors for name, errors in others.items() if errors is not None}
+    return rates | {name: errors for name, errors in others.items() if errors is not None}
 
 
 def _error_change(name: str, figure: str, early: LevelErrors, late: LevelErrors) -> Change:

@@ -1,1 +1,1 @@
-"""Measuring artifacts in child processes."""
+"""Time, memory and transcripts of artifacts, measured in child processes."""

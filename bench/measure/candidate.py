@@ -1,4 +1,4 @@
-"""An artifact on its way through a benchmark."""
+"""An artifact during a benchmark: what has been measured of it so far, or why it failed."""
 
 from __future__ import annotations
 
@@ -10,34 +10,39 @@ from pathlib import Path
 import msgspec
 
 from ...artifacts import Artifact, ArtifactError, read
+from ...errors import MissingExtraError
+from ...runtimes import ENGINES
 from ..accuracy.score import Tokens
 from ..errors import BenchError
-from ..results import Accuracy, Row, Speed, Visit
+from ..results import Accuracy, Key, ProcessRun, Row, Speed
 from .messages import Measured
-from .options import Key
 
 
 @dataclass
-class Contender:
-    """What is known so far; ``failure`` is why nothing more will be."""
+class Candidate:
+    """One artifact. ``failure`` is the reason why it is not measured any further."""
 
     number: int
     name: str
-    artifact: Artifact
+    folder: Path
+    artifact: Artifact | None
+    """None if the folder holds no undamaged artifact; ``failure`` is then the reason."""
     failure: str | None = None
     accuracy: Accuracy | None = None
     transcripts: Sequence[Tokens] = ()
-    """Of the evaluation set."""
-    visits: list[Visit] = field(default_factory=list)
+    """Transcripts of the evaluation set."""
+    processes: list[ProcessRun] = field(default_factory=list)
     measured: dict[Key, dict[int, Measured]] = field(default_factory=dict)
-    """Round to raw samples."""
+    """Raw samples by round."""
 
     def row(self) -> Row:
-        """Its part of the report. A failure leaves no figures: half a measurement is none."""
+        """The row of the report. A failed candidate has no figures, not even those measured before the failure."""
+        if self.artifact is None:
+            return Row(name=self.name, folder=str(self.folder), failure=self.failure)
         manifest = self.artifact.manifest
         row = Row(
             name=self.name,
-            folder=str(self.artifact.folder),
+            folder=str(self.folder),
             digest=manifest.digest,
             target=manifest.target,
             method=manifest.method,
@@ -51,42 +56,68 @@ class Contender:
         if self.failure is not None:
             return row
         speeds = [_speed(key, rounds) for key, rounds in self.measured.items()]
-        return msgspec.structs.replace(row, visits=self.visits, speeds=speeds, accuracy=self.accuracy)
+        return msgspec.structs.replace(row, processes=self.processes, speeds=speeds, accuracy=self.accuracy)
 
 
-def line_up(artifacts: Sequence[Path], baseline: Path | None) -> list[Contender]:
-    """The artifacts, the baseline first: the one named, else the first in fp32, else the first.
+def read_candidates(folders: Sequence[Path], baseline: Path | None) -> tuple[Candidate, list[Candidate]]:
+    """The baseline, and all artifacts with the baseline first.
 
-    All that are no artifacts, or have other levels than the baseline, are named in one BenchError.
+    The baseline is the one requested, else the first usable artifact in fp32, else the first usable one. Whatever is
+    damaged, needs a library that is not installed, or has other levels than the baseline becomes a failed candidate.
+    Raises BenchError if the requested baseline is not usable, or no artifact is.
     """
-    folders = list(dict.fromkeys([*artifacts, *([] if baseline is None else [baseline])]))
+    folders = list(dict.fromkeys([*folders, *([] if baseline is None else [baseline])]))
     if not folders:
         raise BenchError("no artifacts given")
-    found: list[Artifact] = []
-    wrong: list[str] = []
-    for folder in folders:
-        try:
-            found.append(read(folder, verify=False))
-        except ArtifactError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise BenchError("; ".join(wrong))
-    names = _names(folders)
-    contenders = [Contender(number, names[number], artifact) for number, artifact in enumerate(found)]
-    if baseline is not None:
-        first = contenders[folders.index(baseline)]
+    candidates = [
+        _read(number, name, folder) for number, (name, folder) in enumerate(zip(_names(folders), folders, strict=True))
+    ]
+    if baseline is None:
+        first = _default_baseline(candidates)
     else:
-        floats = [contender for contender in contenders if contender.artifact.manifest.precision.requested == "fp32"]
-        first = (floats or contenders)[0]
+        first = candidates[folders.index(baseline)]
+        if first.failure is not None:
+            raise BenchError(f"the baseline {first.name} cannot be measured: {first.failure}")
+    assert first.artifact is not None
     levels = first.artifact.manifest.levels
-    others = [contender.name for contender in contenders if contender.artifact.manifest.levels != levels]
-    if others:
-        raise BenchError(f"{', '.join(others)}: not the levels and vocabularies of the baseline {first.name}")
-    return [first, *(contender for contender in contenders if contender is not first)]
+    for candidate in candidates:
+        artifact = candidate.artifact
+        if artifact is not None and candidate.failure is None and artifact.manifest.levels != levels:
+            candidate.failure = f"its levels and vocabularies differ from those of the baseline {first.name}"
+    return first, [first, *(candidate for candidate in candidates if candidate is not first)]
+
+
+def _read(number: int, name: str, folder: Path) -> Candidate:
+    """Check one artifact before anything is measured: manifest, files with their hashes, library of its engine."""
+    try:
+        artifact = read(folder)
+    except ArtifactError as error:
+        return Candidate(number, name, folder, None, failure=str(error))
+    return Candidate(number, name, folder, artifact, failure=_engine_failure(artifact.manifest.engine))
+
+
+def _engine_failure(name: str) -> str | None:
+    """Why this installation cannot load the engine, or None."""
+    if name not in ENGINES:
+        return f"needs the engine {name!r}; this qasr has {', '.join(ENGINES)}"
+    entry = ENGINES[name]
+    return str(MissingExtraError(entry.library, entry.extra)) if not entry.is_installed else None
+
+
+def _default_baseline(candidates: Sequence[Candidate]) -> Candidate:
+    usable = [candidate for candidate in candidates if candidate.failure is None]
+    if not usable:
+        reasons = "; ".join(f"{candidate.name}: {candidate.failure}" for candidate in candidates)
+        raise BenchError(f"none of the artifacts can be measured: {reasons}")
+    return next((candidate for candidate in usable if _is_float(candidate)), usable[0])
+
+
+def _is_float(candidate: Candidate) -> bool:
+    return candidate.artifact is not None and candidate.artifact.manifest.precision.requested == "fp32"
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The folders' names; where two are the same, the whole paths."""
+    """The folders' names, or the whole paths if two names are equal."""
     names = [Path(os.path.abspath(folder)).name for folder in folders]  # noqa: PTH100 (a link keeps its name)
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 

@@ -1,4 +1,4 @@
-"""A child process, seen from its parent: started with a plan, its answers read, its death explained."""
+"""A child process from its parent's side: starts it with a plan, reads its answers, explains its failure."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from types import TracebackType
 import msgspec
 
 from ..errors import BenchError
-from .messages import Alive, Answer, Broken, Ended, Plan
+from .messages import Alive, Answer, Ended, Failed, Plan
 
 WORKER = (sys.executable, "-m", "qasr.bench.measure.worker")
 
 
 class ChildError(BenchError):
-    """A child process that did not do what its plan asked for."""
+    """A child process that failed to execute its plan."""
 
 
 class Child:
-    """Starts at once. Use as a context manager; leaving it ends the process.
+    """A process that starts at once. Use it as a context manager, which kills the process at the end.
 
-    ``command`` starts the worker; ``log`` takes what it and its libraries print; ``timeout_seconds`` is how long it may
-    give no sign of life.
+    ``command`` starts the worker. ``log`` receives everything that the worker and its libraries print. The process is
+    killed if it sends nothing for ``timeout_seconds``.
     """
 
     def __init__(self, plan: Plan, *, timeout_seconds: float, log: Path, command: Sequence[str] = WORKER) -> None:
@@ -44,13 +44,13 @@ class Child:
             self._process.stdin.write(msgspec.json.encode(plan))
             self._process.stdin.close()
         except BrokenPipeError:
-            pass  # it died already; the first answer tells
+            pass  # the process has died already, which reading its first answer will report
 
     def answers(self) -> Iterator[Answer]:
-        """Every answer up to the last. Raises ChildError where that is not ``Ended``."""
+        """All answers in order. Raises ChildError unless the last one is ``Ended`` and the process exits cleanly."""
         while True:
             answer = self._next()
-            if isinstance(answer, Broken):
+            if isinstance(answer, Failed):
                 raise ChildError(answer.reason)
             if isinstance(answer, Alive):
                 continue
@@ -72,46 +72,46 @@ class Child:
 
     def _next(self) -> Answer:
         assert self._process.stdout is not None
-        with self._watched():
+        with self._timeout():
             line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
-            raise ChildError(self._epitaph())
+            raise ChildError(self._exit_reason())
         try:
             answer: Answer = msgspec.json.decode(line, type=Answer)
         except msgspec.DecodeError as error:
-            raise ChildError(f"answered something that cannot be read ({error})") from None
+            raise ChildError(f"sent an answer that cannot be decoded ({error})") from None
         return answer
 
     def _finish(self) -> None:
-        """What follows the last answer has to be a clean exit: an engine can crash while it is released."""
-        with self._watched():
+        """Wait for a clean exit: an engine can crash while it is released."""
+        with self._timeout():
             code = self._process.wait()
         if code:
-            raise ChildError(self._epitaph())
+            raise ChildError(self._exit_reason())
 
-    def _watched(self) -> _Watch:
-        return _Watch(self._timeout_seconds, self._kill)
+    def _timeout(self) -> _Timeout:
+        return _Timeout(self._timeout_seconds, self._kill)
 
     def _kill(self) -> None:
         self._timed_out = True
         self._process.kill()
 
-    def _epitaph(self) -> str:
+    def _exit_reason(self) -> str:
         code = self._process.wait()
         if self._timed_out:
-            return f"hangs: no sign of life for {self._timeout_seconds:g} s"
+            return f"hangs: no answer for {self._timeout_seconds:g} s"
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        said = f": {lines[-1].strip()}" if lines else ""
+        message = f": {lines[-1].strip()}" if lines else ""
         if code >= 0:
-            return f"died with exit code {code}{said}"
+            return f"exit code {code}{message}"
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-        return f"killed by {signal.Signals(-code).name}{hint}{said}"
+        return f"killed by {signal.Signals(-code).name}{hint}{message}"
 
 
-class _Watch(threading.Timer):
-    """A timer that runs within a ``with`` block."""
+class _Timeout(threading.Timer):
+    """A timer that is cancelled at the end of a ``with`` block."""
 
-    def __enter__(self) -> _Watch:
+    def __enter__(self) -> _Timeout:
         self.daemon = True
         self.start()
         return self

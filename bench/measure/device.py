@@ -1,4 +1,4 @@
-"""NVIDIA GPUs through NVML: which there are, and how much memory a process uses."""
+"""NVIDIA GPUs through NVML: a list of them, and the GPU memory that a process uses."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PERIOD_SECONDS = 0.02
 
 
 class DevicePeak:
-    """Largest GPU memory of a process, sampled until the block is left; ``bytes`` is None where there is no GPU.
+    """Largest GPU memory of a process, sampled until the ``with`` block ends. ``bytes`` is None without a GPU.
 
-    A peak shorter than 20 ms can be missed; the engines of this project allocate once and keep what they have.
+    A peak shorter than 20 ms can be missed; the engines of this project allocate once and keep their memory.
     """
 
     def __init__(self, pid: int) -> None:
@@ -53,7 +53,7 @@ class DevicePeak:
 
 
 def gpus() -> list[Gpu]:
-    """The CUDA devices of this machine; none where NVML or its driver is missing."""
+    """The CUDA devices of this machine; an empty list without NVML or its driver."""
     with _nvml() as nvml:
         if nvml is None:
             return []
@@ -71,7 +71,7 @@ def gpus() -> list[Gpu]:
 
 @contextmanager
 def _nvml() -> Iterator[Any]:
-    """The NVML binding, initialized, or None."""
+    """The initialized NVML binding, or None if it is not installed or has no driver."""
     if find_spec("pynvml") is None:
         yield None
         return

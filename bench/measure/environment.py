@@ -1,4 +1,4 @@
-"""Where a benchmark is run: what a reader needs to know to believe its figures."""
+"""Description of the machine and its software, and how busy other programs keep it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 from ..results import Environment
 from .device import gpus
 
-# What decides which integer, fp16 and bf16 kernels a library takes: x86 first, then ARM.
+# CPU features that decide which integer, fp16 and bf16 kernels a library uses: x86 first, then ARM.
 _FLAGS = (
     "avx2",
     "avx_vnni",
@@ -52,15 +52,15 @@ _VARIABLES = ("OMP_", "MKL_", "KMP_", "ONEDNN_", "DNNL_", "OV_", "ORT_", "CUDA_"
 
 
 class Idleness:
-    """How much of the machine others leave: the share of all cores' time that went to nobody but this program."""
+    """Measures how much of the machine other programs leave free."""
 
     def __init__(self) -> None:
         self._busy, self._own, self._clock = _busy_seconds(), _own_seconds(), time.perf_counter()
 
     def share(self) -> float:
-        """Since it was made: 1 minus the share that other processes (and a hypervisor) took.
+        """1 minus the fraction of all cores' time that other processes and a hypervisor used since construction.
 
-        Children count as ours once they have ended.
+        Child processes count as our own once they have ended.
         """
         elapsed = (time.perf_counter() - self._clock) * (os.cpu_count() or 1)
         others = (_busy_seconds() - self._busy) - (_own_seconds() - self._own)
@@ -68,7 +68,7 @@ class Idleness:
 
 
 def environment(load_average: float, idle_share: float) -> Environment:
-    """Processor, memory, versions, GPUs, and the variables that libraries heed."""
+    """Processor, memory, versions, GPUs, and the environment variables that change what libraries do."""
     return Environment(
         processor=_cpuinfo("model name") or platform.processor() or platform.machine(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
@@ -86,9 +86,9 @@ def environment(load_average: float, idle_share: float) -> Environment:
 
 
 def _flags() -> list[str]:
-    """Of the first core; none where the system does not tell."""
-    there = set((_cpuinfo("flags") or _cpuinfo("Features") or "").split())
-    return [flag for flag in _FLAGS if flag in there]
+    """CPU features of the first core; an empty list where the system does not report them."""
+    available = set((_cpuinfo("flags") or _cpuinfo("Features") or "").split())
+    return [flag for flag in _FLAGS if flag in available]
 
 
 def _governor() -> str | None:

@@ -1,4 +1,4 @@
-"""Peak memory of this process, and keeping files out of the page cache."""
+"""Peak memory of this process, and eviction of files from the page cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TRIES, _PAUSE_SECONDS = 5, 0.05
 def peak_rss_bytes() -> int:
     """Largest resident set of this process so far.
 
-    On Linux from /proc, because ``getrusage`` there can report the parent's, from before the exec.
+    Read from /proc on Linux, because ``getrusage`` there can report the parent's peak from before the exec.
     """
     if sys.platform.startswith("linux"):
         status = Path("/proc/self/status").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def peak_rss_bytes() -> int:
 
 
 def evict(files: Iterable[Path]) -> bool:
-    """Drop the files from the page cache; whether they are really out of it."""
+    """Drop the files from the page cache. Returns True if none of them is cached any more."""
     cold = [_evict(file) for file in files]
     return all(cold)
 
@@ -39,19 +39,19 @@ def _evict(path: Path) -> bool:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             if not _cached(file.fileno(), path.stat().st_size):
                 return True
-            # Pages that a process has just let go may still wait in a list of its core.
+            # Pages that a process has just released may still be in a per-core list of the kernel.
             time.sleep(_PAUSE_SECONDS)
         return False
 
 
 def _cached(descriptor: int, size: int) -> bool:
-    """Whether the first or the last byte could be read without waiting for the disk."""
-    for place in {0, max(size - 1, 0)}:
+    """Whether the first or the last byte can be read without waiting for the disk."""
+    for offset in {0, max(size - 1, 0)}:
         try:
-            if os.preadv(descriptor, [bytearray(1)], place, os.RWF_NOWAIT):
+            if os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT):
                 return True
         except BlockingIOError:
             continue
         except OSError:
-            return True  # this file system cannot tell, and so nothing is claimed
+            return True  # this file system cannot report it, so the file counts as cached
     return False

@@ -1,4 +1,4 @@
-"""What a benchmark and its child processes say to each other: a plan on stdin, an answer a line on stdout."""
+"""The protocol between a benchmark and its child processes: a plan on stdin, one answer per line on stdout."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Transcribe(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Logits(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Write the logits of recordings (of their first window) to ``output``, an npz; answered by ``Written``."""
+    """Write the logits of the recordings' first windows to the npz file ``output``; answered by ``Written``."""
 
     recordings: list[str]
     output: str
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Run a scenario over clips, again and again until the minima are met; answered by ``Measured``."""
+    """Repeat a scenario over the clips until both minima are reached; answered by ``Measured``."""
 
     scenario: str
     clips: list[str]
@@ -30,7 +30,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     min_queries: int
     latency_bound_seconds: float
     rate_hz: float | None
-    """Arrival rate of the scenario server; None searches for the highest that holds the bound."""
+    """Arrival rate of the scenario server; None searches for the highest within the bound."""
     seed: int
 
 
@@ -38,7 +38,7 @@ Step = Transcribe | Logits | Measure
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The whole life of a child process."""
+    """Everything that a child process has to do."""
 
     artifact: str
     device: str
@@ -48,32 +48,32 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Folder for compiled models."""
     round: int
     first: str
-    """The recording with which loading ends."""
+    """The recording whose transcript ends the load time."""
     steps: list[Step]
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The first answer."""
+    """The first answer: the parts of the load time."""
 
     interpreter_seconds: float
     import_seconds: float
     read_seconds: float
     compile_seconds: float
-    first_seconds: float
+    first_inference_seconds: float
 
 
 class Alive(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A query was answered; the step goes on."""
+    """A query was answered, and the step continues."""
 
 
 class Transcripts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Per recording, level to tokens."""
+    """Tokens by level, for each recording."""
 
     tokens: list[dict[str, list[str]]]
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The logits are there."""
+    """The logits are written."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -83,7 +83,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     wall_seconds: float
     trials: list[Trial]
     transcripts: list[list[str]]
-    """Tokens of the first level, per clip, from the last time that it was heard while the clock ran."""
+    """Tokens of the first level for each clip, from its last timed transcription."""
     peak_rss_bytes: int
 
 
@@ -93,10 +93,10 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     peak_rss_bytes: int
 
 
-class Broken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The last answer of a child that could not go on."""
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The last answer of a child process that failed."""
 
     reason: str
 
 
-Answer = Loaded | Alive | Transcripts | Written | Measured | Ended | Broken
+Answer = Loaded | Alive | Transcripts | Written | Measured | Ended | Failed

@@ -1,59 +1,49 @@
-"""How to measure."""
+"""The options of a benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from ...runtimes import EngineOptions, check
 from ..errors import BenchError
-from ..results import Settings
+from ..results import Key, Settings
 from .messages import Measure
 
 SCENARIOS = ("single-stream", "multi-stream", "offline", "server")
-"""MLPerf's; what they do: ``scenarios``."""
-
-
-class Key(NamedTuple):
-    """What makes two measurements comparable."""
-
-    scenario: str
-    clip_seconds: float | None
-    threads: int
-    batch: int
+"""Names as in MLPerf Inference; implemented in ``scenarios``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to measure, and how long. Seconds where nothing else is said."""
+    """What to measure, and for how long. Times are in seconds."""
 
     scenarios: tuple[str, ...] = ("single-stream", "offline")
     durations: tuple[float | None, ...] = (None,)
-    """Clip lengths; None takes recordings of the evaluation set as they are."""
+    """Clip lengths; None takes unchanged recordings of the evaluation set."""
     threads: tuple[int, ...] = (2,)
     batches: tuple[int, ...] = (8,)
-    """Clips that go through the engine together, in every scenario but single-stream."""
+    """Clips in one inference, in every scenario except single-stream."""
     rounds: int = 5
     min_seconds: float = 1.0
     min_queries: int = 24
     timeout_seconds: float = 120.0
-    """How long a child may give no sign of life."""
+    """A child process that sends nothing for this long is killed."""
     device: str = "cpu"
     features: str = "cpu"
-    """Where audio becomes features."""
+    """Device that computes the features."""
     latency_bound_seconds: float = 1.0
-    """On the 99th percentile, in the scenario server."""
+    """Bound on the 99th percentile in the scenario server."""
     rate_hz: float | None = None
-    """Arrivals a second in the scenario server; None searches for the highest that holds the bound."""
+    """Arrivals per second in the scenario server; None searches for the highest rate within the bound."""
     seed: int = 0
 
     def check(self) -> None:
-        """Raise BenchError or OptionError for what cannot be measured."""
+        """Raise BenchError or OptionError for options that cannot be measured."""
         unknown = [name for name in self.scenarios if name not in SCENARIOS]
         if unknown:
-            raise BenchError(f"no scenario {unknown[0]!r}; there are {', '.join(SCENARIOS)}")
+            raise BenchError(f"no scenario {unknown[0]!r}; choose from {', '.join(SCENARIOS)}")
         for name, values in (
             ("durations", [seconds for seconds in self.durations if seconds is not None]),
             ("batches", self.batches),
@@ -63,12 +53,12 @@ class Options:
             if any(value <= 0 for value in values):
                 raise BenchError(f"{name} must be above zero, not {min(values):g}")
         if not all((self.scenarios, self.durations, self.threads, self.batches)):
-            raise BenchError("nothing to measure: scenarios, durations, threads and batches need a value each")
+            raise BenchError("nothing to measure: scenarios, durations, threads and batches must not be empty")
         for threads in self.threads:
             check(EngineOptions(device=self.device, threads=threads))
 
     def keys(self, threads: int) -> list[Key]:
-        """Everything to measure in one visit."""
+        """All measurements of one child process."""
         return [
             Key(scenario, seconds, threads, batch)
             for seconds in self.durations
@@ -77,7 +67,7 @@ class Options:
         ]
 
     def step(self, key: Key, clips: Sequence[Path]) -> Measure:
-        """The step that measures it."""
+        """The step of a plan that measures ``key``."""
         return Measure(
             scenario=key.scenario,
             clips=[str(clip) for clip in clips],
@@ -90,7 +80,7 @@ class Options:
         )
 
     def settings(self) -> Settings:
-        """For the report."""
+        """These options as the report stores them."""
         return Settings(
             scenarios=list(self.scenarios),
             durations=list(self.durations),

@@ -1,9 +1,9 @@
-"""MLPerf's scenarios, run inside the child process on a loaded model.
+"""MLPerf's scenarios, run in the child process on a loaded model.
 
-Names and meanings are those of MLPerf Inference (Reddi et al. 2020, "MLPerf Inference Benchmark", section IV):
-SingleStream issues the next query when the last is answered; MultiStream does so with several samples a query; Offline
-has all samples at once; Server has queries arrive by a Poisson process and asks for a bound on the tail of the latency.
-A sample is a clip, already in memory; what is timed is everything from there to the transcripts.
+Names and meanings are those of MLPerf Inference (Reddi et al. 2020, "MLPerf Inference Benchmark", section IV).
+SingleStream issues a query as soon as the previous one is answered. MultiStream does the same with several samples per
+query. Offline has all samples at once. In Server, queries arrive by a Poisson process, and the tail of the latency is
+bounded. A sample is a clip in memory; the time from there to the transcripts is measured.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from ..results import Query, Trial
 
 Clip = NDArray[np.float32]
 
-# Batches are formed here, so the model must never split one.
+# The scenarios form the batches, so the model must not split them.
 _ALL = math.inf
-# Rates tried in a search: each halves the interval in which the highest lies.
+# Steps of the search for the highest rate; each halves the interval.
 _TRIALS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What a scenario needs to know."""
+    """The input of a scenario."""
 
     clips: tuple[Clip, ...]
     """float32 at 16 kHz."""
     batch: int
-    """Clips that go through the engine together."""
+    """Clips in one inference."""
     min_seconds: float
     min_queries: int
     latency_bound_seconds: float
@@ -45,64 +45,64 @@ class Setup:
     seed: int
     round: int
     alive: Callable[[], None]
-    """Called after every query, outside of its latency."""
+    """Called after every query; its time does not count."""
 
 
 @dataclass
 class Outcome:
-    """Raw samples."""
+    """The raw samples of a scenario."""
 
     queries: list[Query] = field(default_factory=list)
     wall_seconds: float = 0.0
     trials: list[Trial] = field(default_factory=list)
     transcripts: dict[int, list[str]] = field(default_factory=dict)
-    """Place of a clip to the tokens of its first level."""
+    """Index of a clip to the tokens of its first level."""
 
 
 def single_stream(model: Model, setup: Setup) -> Outcome:
-    """One clip a query, in the order given; whole passes, so that every artifact hears the same audio."""
-    return _passes(model, setup, [[place] for place in range(len(setup.clips))])
+    """One clip per query, in the given order. Only full passes, so that all artifacts process the same audio."""
+    return _passes(model, setup, [[index] for index in range(len(setup.clips))])
 
 
 def multi_stream(model: Model, setup: Setup) -> Outcome:
-    """``batch`` clips a query, in the order given."""
-    return _passes(model, setup, _chunks(_filled(setup), setup.batch))
+    """``batch`` clips per query, in the given order."""
+    return _passes(model, setup, _chunks(_full_batches(setup), setup.batch))
 
 
 def offline(model: Model, setup: Setup) -> Outcome:
-    """All clips at once: sorted by length, so that little is padded, in batches of ``batch``."""
-    order = sorted(_filled(setup), key=lambda place: -setup.clips[place].size)
+    """All clips at once, in batches of ``batch``, sorted by length to minimize padding."""
+    order = sorted(_full_batches(setup), key=lambda index: -setup.clips[index].size)
     return _passes(model, setup, _chunks(order, setup.batch))
 
 
 def server(model: Model, setup: Setup) -> Outcome:
-    """Clips arrive by a Poisson process; those that wait when the engine is free go together, ``batch`` at most.
+    """Clips arrive by a Poisson process. When the engine is free, up to ``batch`` waiting clips form a batch.
 
-    With a rate given, one trial at that rate. Without, a search for the highest rate at which 99 % of the queries are
-    answered within the bound: bisection between 0 and twice the rate of one clip after another. The queries
-    reported are those of the best trial that held, or of the first where none did.
+    With ``rate_hz``: one trial at that rate. Without: a search for the highest rate at which 99 % of the queries are
+    answered within the bound, by bisection between 0 and twice the rate of single clips in sequence. The reported
+    queries are those of the highest rate within the bound, or of the first trial if none was.
     """
     outcome = Outcome()
-    alone = [[place] for place in range(len(setup.clips))]
-    _warm_up(model, setup, alone)
+    single = [[index] for index in range(len(setup.clips))]
+    _warm_up(model, setup, single)
     started = time.perf_counter()
     if setup.rate_hz is not None:
         _trial(model, setup, setup.rate_hz, outcome)
     else:
-        low, high = 0.0, 2.0 / mean(query.compute_seconds for query in _once(model, setup, alone, {}))
+        low, high = 0.0, 2.0 / mean(query.compute_seconds for query in _once(model, setup, single, {}))
         best: list[Query] = []
         for number in range(_TRIALS):
             rate = (low + high) / 2
             attempt = Outcome()
-            holds = _trial(model, setup, rate, attempt)
+            within_bound = _trial(model, setup, rate, attempt)
             outcome.trials += attempt.trials
             outcome.transcripts |= attempt.transcripts
-            if holds or number == 0:
+            if within_bound or number == 0:
                 best = attempt.queries
-            low, high = (rate, high) if holds else (low, rate)
+            low, high = (rate, high) if within_bound else (low, rate)
         outcome.queries = best
     outcome.wall_seconds = time.perf_counter() - started
-    _fill(model, setup, outcome)
+    _complete(model, setup, outcome)
     return outcome
 
 
@@ -120,7 +120,7 @@ def arrivals(rate_hz: float, count: int, seed: int) -> NDArray[np.float64]:
 
 
 def _trial(model: Model, setup: Setup, rate_hz: float, outcome: Outcome) -> bool:
-    """Serve ``rate_hz`` for the minima; adds to the outcome and says whether the bound held."""
+    """Serve at ``rate_hz`` until both minima are reached. Extends the outcome; returns whether the bound was met."""
     count = max(setup.min_queries, math.ceil(rate_hz * setup.min_seconds))
     due = arrivals(rate_hz, count, setup.seed).tolist()
     waiting: deque[int] = deque()
@@ -135,26 +135,26 @@ def _trial(model: Model, setup: Setup, rate_hz: float, outcome: Outcome) -> bool
         if not waiting:
             time.sleep(max(0.0, due[arrived] - now))
             continue
-        together = [waiting.popleft() for _ in range(min(setup.batch, len(waiting)))]
-        places = [number % len(setup.clips) for number in together]
-        spent = _answer(model, setup, places, outcome.transcripts)
+        batch = [waiting.popleft() for _ in range(min(setup.batch, len(waiting)))]
+        indices = [number % len(setup.clips) for number in batch]
+        spent = _answer(model, setup, indices, outcome.transcripts)
         done = time.perf_counter() - started
-        for number, place in zip(together, places, strict=True):
-            # Those of a batch share its time evenly.
-            share = tuple(seconds / len(together) for seconds in spent)
-            queries.append(_query(setup, [place], done - due[number], share))
+        for number, index in zip(batch, indices, strict=True):
+            # The compute time of a batch is divided evenly among its clips.
+            share = tuple(seconds / len(batch) for seconds in spent)
+            queries.append(_query(setup, [index], done - due[number], share))
         setup.alive()
     latency = float(np.percentile([query.latency_seconds for query in queries], 99, method="inverted_cdf"))
-    holds = latency <= setup.latency_bound_seconds
+    within_bound = latency <= setup.latency_bound_seconds
     outcome.queries += queries
     outcome.trials.append(
-        Trial(round=setup.round, rate_hz=rate_hz, queries=count, latency_seconds=latency, holds=holds)
+        Trial(round=setup.round, rate_hz=rate_hz, queries=count, latency_seconds=latency, within_bound=within_bound)
     )
-    return holds
+    return within_bound
 
 
 def _passes(model: Model, setup: Setup, groups: Sequence[Sequence[int]]) -> Outcome:
-    """Whole passes over the groups of clips, until the minima are met."""
+    """Full passes over the groups of clips until both minima are reached."""
     outcome = Outcome()
     _warm_up(model, setup, groups)
     started = time.perf_counter()
@@ -168,31 +168,31 @@ def _once(
     model: Model, setup: Setup, groups: Iterable[Sequence[int]], transcripts: dict[int, list[str]]
 ) -> list[Query]:
     queries = []
-    for places in groups:
+    for indices in groups:
         started = time.perf_counter()
-        spent = _answer(model, setup, places, transcripts)
-        queries.append(_query(setup, places, time.perf_counter() - started, spent))
+        spent = _answer(model, setup, indices, transcripts)
+        queries.append(_query(setup, indices, time.perf_counter() - started, spent))
         setup.alive()
     return queries
 
 
-def _answer(model: Model, setup: Setup, places: Sequence[int], transcripts: dict[int, list[str]]) -> tuple[float, ...]:
-    """Transcribe clips together; seconds of features, inference and decoding."""
+def _answer(model: Model, setup: Setup, indices: Sequence[int], transcripts: dict[int, list[str]]) -> tuple[float, ...]:
+    """Transcribe a batch of clips. Returns the seconds of features, inference and decoding."""
     before = model.stopwatch.read()
-    found = model.transcribe_batch([setup.clips[place] for place in places], batch_seconds=_ALL)
+    results = model.transcribe_batch([setup.clips[index] for index in indices], batch_seconds=_ALL)
     spent = tuple(after - earlier for after, earlier in zip(model.stopwatch.read(), before, strict=True))
     first = model.levels[0]
-    for place, transcript in zip(places, found, strict=True):
-        transcripts[place] = [token.text for token in transcript.levels[first].tokens]
+    for index, transcript in zip(indices, results, strict=True):
+        transcripts[index] = [token.text for token in transcript.levels[first].tokens]
     return spent
 
 
-def _query(setup: Setup, places: Sequence[int], latency_seconds: float, spent: tuple[float, ...]) -> Query:
+def _query(setup: Setup, indices: Sequence[int], latency_seconds: float, spent: tuple[float, ...]) -> Query:
     features, inference, decoding = spent
     return Query(
         round=setup.round,
-        clips=len(places),
-        audio_seconds=sum(setup.clips[place].size for place in places) / SAMPLE_RATE,
+        clips=len(indices),
+        audio_seconds=sum(setup.clips[index].size for index in indices) / SAMPLE_RATE,
         latency_seconds=latency_seconds,
         features_seconds=features,
         inference_seconds=inference,
@@ -201,19 +201,19 @@ def _query(setup: Setup, places: Sequence[int], latency_seconds: float, spent: t
 
 
 def _warm_up(model: Model, setup: Setup, groups: Sequence[Sequence[int]]) -> None:
-    """Hear every shape once: some engines compile, or choose kernels, for a shape that is new to them."""
-    shapes = {(len(group), max(setup.clips[place].size for place in group)): group for group in groups}
+    """Run every shape once: some engines compile, or choose kernels, for a new shape."""
+    shapes = {(len(group), max(setup.clips[index].size for index in group)): group for group in groups}
     _once(model, setup, shapes.values(), {})
 
 
-def _fill(model: Model, setup: Setup, outcome: Outcome) -> None:
-    """Transcribe the clips that no query reached."""
-    rest = [[place] for place in range(len(setup.clips)) if place not in outcome.transcripts]
+def _complete(model: Model, setup: Setup, outcome: Outcome) -> None:
+    """Transcribe the clips that were in no query."""
+    rest = [[index] for index in range(len(setup.clips)) if index not in outcome.transcripts]
     _once(model, setup, rest, outcome.transcripts)
 
 
-def _filled(setup: Setup) -> list[int]:
-    """Every clip, and again from the first one on where they are too few to fill a batch."""
+def _full_batches(setup: Setup) -> list[int]:
+    """Indices of all clips, repeated from the first one if they are too few to fill a batch."""
     count = len(setup.clips)
     return [number % count for number in range(max(count, setup.batch))]
 

@@ -1,17 +1,16 @@
-"""``python -m qasr.bench.measure.worker``: one artifact in a process of its own, from start to last measurement.
+"""The child process: ``python -m qasr.bench.measure.worker START`` loads one artifact and executes a plan.
 
-The time at which the parent started it is its only argument; the plan is read from stdin. Nothing of an engine is
-imported before the clock of ``import_seconds`` runs.
+START is the parent's monotonic clock when it started this process, in seconds. The plan is read from stdin. No engine
+is imported before the clock of ``import_seconds`` runs.
 """
 
 from __future__ import annotations
 
 import time
 
-# Before any other import: what came before it is the interpreter's and the package's.
+# Read before any other import, so that the interpreter's start and qasr's imports are timed apart.
 _STARTED = time.monotonic()
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,12 +19,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
-from ...errors import QasrError
+from ..channel import claim_stdout, describe_error, send
 from .messages import (
     Alive,
     Answer,
-    Broken,
     Ended,
+    Failed,
     Loaded,
     Logits,
     Measure,
@@ -42,23 +41,21 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Answer the plan's steps; whatever goes wrong is the last answer."""
-    channel = _claim_stdout()
+    """Execute the plan. Any exception becomes the last answer."""
+    channel = claim_stdout()
     try:
         plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
-        for answer in live(plan, _STARTED - float(sys.argv[1]), _pulse(channel)):
-            _send(channel, answer)
+        for answer in execute(plan, _STARTED - float(sys.argv[1]), _alive_sender(channel)):
+            send(channel, answer)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # whatever an engine raises
-        reason = str(error).strip().splitlines()
-        kind = "" if isinstance(error, QasrError) else f"{type(error).__name__}: "
-        _send(channel, Broken(reason=f"{kind}{reason[0] if reason else 'no message'}"))
+        send(channel, Failed(reason=describe_error(error)))
         sys.exit(1)
 
 
-def live(plan: Plan, interpreter_seconds: float, alive: Callable[[], None]) -> Iterator[Answer]:
-    """Load, then a step at a time; ``alive`` is called after every query."""
+def execute(plan: Plan, interpreter_seconds: float, alive: Callable[[], None]) -> Iterator[Answer]:
+    """Load the artifact, then perform the steps. ``alive`` is called after every query."""
     clock = _STARTED
 
     def lap() -> float:
@@ -77,12 +74,13 @@ def live(plan: Plan, interpreter_seconds: float, alive: Callable[[], None]) -> I
     if artifact.manifest.engine in ENGINES:
         ENGINES[artifact.manifest.engine].import_module()
     import_seconds += lap()
+    # The user named this artifact for measurement, so its code may run.
     options = EngineOptions(device=plan.device, threads=plan.threads, cache=Path(plan.cache), trust_code=True)
     engine = load_engine(artifact, options)
     transform = find_transform(plan.features, artifact.manifest.front_end)
     compile_seconds = lap()
     first = audio.read(plan.first)
-    # The clip is read before the clock goes on: a program that serves has its samples from elsewhere.
+    # Reading the file is not timed: a server receives samples from its clients.
     lap()
     with Model(artifact, engine, transform=transform) as model:
         model.transcribe(first)
@@ -91,7 +89,7 @@ def live(plan: Plan, interpreter_seconds: float, alive: Callable[[], None]) -> I
             import_seconds=import_seconds,
             read_seconds=read_seconds,
             compile_seconds=compile_seconds,
-            first_seconds=lap(),
+            first_inference_seconds=lap(),
         )
         for step in plan.steps:
             yield _answer(step, model, engine, plan.round, alive)
@@ -99,7 +97,7 @@ def live(plan: Plan, interpreter_seconds: float, alive: Callable[[], None]) -> I
 
 
 def _answer(step: Step, model: Model, engine: Engine, number: int, alive: Callable[[], None]) -> Answer:
-    """Do one step of round ``number``."""
+    """Perform one step of round ``number``."""
     if isinstance(step, Transcribe):
         return Transcripts(tokens=[_tokens(model, recording, alive) for recording in step.recordings])
     if isinstance(step, Logits):
@@ -119,13 +117,13 @@ def _write_logits(step: Logits, model: Model, engine: Engine) -> None:
 
     from ... import audio
 
-    settings = model.manifest.front_end
-    found: dict[str, Any] = {}
+    front_end = model.manifest.front_end
+    arrays: dict[str, Any] = {}
     for index, recording in enumerate(step.recordings):
-        window = next(audio.windows(partial(audio.stream, recording), settings))
-        features, lengths = audio.batch([window.inputs], settings)
-        found |= {f"{index} {level}": logits[0] for level, logits in engine.infer(features, lengths).items()}
-    np.savez(step.output, **found)
+        window = next(audio.windows(partial(audio.stream, recording), front_end))
+        inputs, lengths = audio.batch([window.inputs], front_end)
+        arrays |= {f"{index} {level}": logits[0] for level, logits in engine.infer(inputs, lengths).items()}
+    np.savez(step.output, **arrays)
 
 
 def _measure(step: Measure, model: Model, number: int, alive: Callable[[], None]) -> Measured:
@@ -149,34 +147,22 @@ def _measure(step: Measure, model: Model, number: int, alive: Callable[[], None]
         queries=outcome.queries,
         wall_seconds=outcome.wall_seconds,
         trials=outcome.trials,
-        transcripts=[outcome.transcripts[place] for place in range(len(step.clips))],
+        transcripts=[outcome.transcripts[index] for index in range(len(step.clips))],
         peak_rss_bytes=peak_rss_bytes(),
     )
 
 
-def _claim_stdout() -> TextIO:
-    """The real stdout for answers only; whatever libraries print goes to stderr."""
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return channel
-
-
-def _pulse(channel: TextIO) -> Callable[[], None]:
-    """Says ``Alive``, but no more than once a second."""
+def _alive_sender(channel: TextIO) -> Callable[[], None]:
+    """A function that sends ``Alive``, at most once a second."""
     last = time.monotonic()
 
     def alive() -> None:
         nonlocal last
         if time.monotonic() - last > 1.0:
             last = time.monotonic()
-            _send(channel, Alive())
+            send(channel, Alive())
 
     return alive
-
-
-def _send(channel: TextIO, answer: Answer) -> None:
-    channel.write(msgspec.json.encode(answer).decode() + "\n")
-    channel.flush()
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""``python -m qasr.bench.peers``: qasr's artifacts beside what users of other tools would build of the same model."""
+"""Compares qasr's artifacts with builds of the same model by other tools: ``python -m qasr.bench.peers``."""

@@ -1,7 +1,7 @@
-"""Builds the peers, one step a process: ``python -m qasr.bench.peers.build STEP WORK MODEL``.
+"""Builds the peers, one step per process: ``python -m qasr.bench.peers.build STEP WORK MODEL``.
 
-The only module of ``bench`` that opens a checkpoint. ``make`` starts it by name, so that what measures does not import
-it.
+This is the only module of ``bench`` that opens a checkpoint. ``make`` starts it by name, so that the measuring modules
+do not import it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import first_line
+
 CLIPS = 8
-"""Calibration clips for NNCF: its statistics keep what they see of every activation, and there is little memory."""
+"""Calibration clips for NNCF, which keeps all activations of all clips in memory."""
 
 _OPSET = 18
 
@@ -26,7 +28,7 @@ def stock(work: Path, folder: Path, model: str) -> str:
     from ...models import open_checkpoint
 
     with open_checkpoint(model) as checkpoint:
-        module = checkpoint.stock()
+        module: Any = checkpoint.stock()
         module.save_pretrained(folder)
         checkpoint.copy_metadata(folder)
     parameters = sum(parameter.numel() for parameter in module.parameters())
@@ -35,7 +37,7 @@ def stock(work: Path, folder: Path, model: str) -> str:
 
 
 def onnx(work: Path, folder: Path, model: str) -> str:
-    """The stock module through ``torch.onnx.export``, one output a level."""
+    """The stock module through ``torch.onnx.export``, with one output per level."""
     import torch
 
     from .engines import load_stock
@@ -65,18 +67,18 @@ def onnx(work: Path, folder: Path, model: str) -> str:
 
 
 def onnx_dynamic(work: Path, folder: Path, model: str) -> str:
-    """ONNX Runtime's dynamic quantization of every operator that it chooses itself, or of MatMul where that fails."""
+    """ONNX Runtime's dynamic quantization with its default operators, or of MatMul alone if that cannot be loaded."""
     from onnxruntime import InferenceSession
 
     target = folder / "model.onnx"
     _quantize_dynamic(work, target)
     try:
         InferenceSession(str(target), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no base of their own
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         for file in folder.iterdir():
             file.unlink()
         _quantize_dynamic(work, target, op_types_to_quantize=["MatMul"])
-        return f"MatMul only, since ONNX Runtime cannot load what the defaults give ({str(error).splitlines()[0]})"
+        return f"MatMul only, since ONNX Runtime cannot load the default ({first_line(error)})"
     return ""
 
 
@@ -90,7 +92,7 @@ def _quantize_dynamic(work: Path, target: Path, **options: Any) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     source = work / "onnx" / "model.onnx"
-    # A protobuf file ends at 2 GB; int8 weights of anything smaller fit into one.
+    # A protobuf file is limited to 2 GB; int8 weights of a smaller model fit.
     external = sum(file.stat().st_size for file in source.parent.iterdir()) > 2 << 30
     quantize_dynamic(source, target, weight_type=QuantType.QInt8, use_external_data_format=external, **options)
 
@@ -123,7 +125,7 @@ def nncf(work: Path, folder: Path, model: str) -> str:
 
 
 def torch_ao(work: Path, folder: Path, model: str) -> str:
-    """Eager dynamic quantization in torch, the module saved whole."""
+    """Eager dynamic quantization in torch; the whole module is saved."""
     import torch
 
     from .engines import load_stock
@@ -142,23 +144,23 @@ STEPS: dict[str, Callable[[Path, Path, str], str]] = {
     "nncf": nncf,
     "torch-ao": torch_ao,
 }
-"""What can be built. Each fills a folder and returns what the report must say about it."""
+"""Each step fills a folder and returns a note for the report."""
 
 
 def main() -> None:
-    """Run one step. Its folder appears only when all is done."""
+    """Run one step. Its folder appears only when the step has succeeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("step", choices=STEPS)
     parser.add_argument("work", type=Path)
     parser.add_argument("model")
-    given = parser.parse_args()
-    partial = given.work / f".{given.step}.partial"
+    arguments = parser.parse_args()
+    partial = arguments.work / f".{arguments.step}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        note = STEPS[given.step](given.work, partial, given.model)
+        note = STEPS[arguments.step](arguments.work, partial, arguments.model)
         (partial / "note.txt").write_text(note, encoding="utf-8")
-        partial.rename(given.work / given.step)
+        partial.rename(arguments.work / arguments.step)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""The table of peers, and artifacts as contestants beside them."""
+"""The table of peers, and qasr's artifacts as candidates."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from ...artifacts import read
 from .errors import PeersError
 
 BASELINE = "torch-eager"
-"""Every ratio's common reference."""
+"""The peer to which all ratios are relative."""
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """Something that turns the waveform of a clip into the best token of every frame."""
+class Candidate:
+    """A model that turns the waveform of a clip into the best token of every frame."""
 
     name: str
     kind: str
     """A key of ``engines.LOADERS``."""
     path: str
     built: str
-    """How it was made, for the report."""
+    """How it was built, for the report."""
     int8: bool = False
     ours: bool = False
     settings: dict[str, str] = field(default_factory=dict)
-    """What the engine is told beside the number of threads."""
+    """Settings of the engine in addition to the number of threads."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A row of the table: as its users would build and run it."""
+    """A row of the table, built and run as its users would."""
 
     name: str
     kind: str
     step: str
-    """The key of ``build.STEPS`` that makes it, and its folder."""
+    """The key of ``build.STEPS`` that builds it, and the name of its folder."""
     file: str
     built: str
     int8: bool = False
     settings: dict[str, str] = field(default_factory=dict)
 
-    def contestant(self, work: Path) -> Contestant:
-        """The peer as it was built below ``work``."""
+    def candidate(self, work: Path) -> Candidate:
+        """The peer built in ``work``."""
         note = work / self.step / "note.txt"
-        said = note.read_text(encoding="utf-8") if note.is_file() else ""
-        built = f"{self.built}; {said}" if said else self.built
+        remark = note.read_text(encoding="utf-8") if note.is_file() else ""
+        built = f"{self.built}; {remark}" if remark else self.built
         path = str(work / self.step / self.file)
-        return Contestant(self.name, self.kind, path, built, self.int8, settings=self.settings)
+        return Candidate(self.name, self.kind, path, built, self.int8, settings=self.settings)
 
 
 _NNCF = "nncf.quantize(model_type=TRANSFORMER) of the same export, OpenVINO with LATENCY hint"
@@ -106,18 +106,20 @@ PEERS: tuple[Peer, ...] = (
 )
 
 
-def artifact_contestants(folders: Sequence[Path], model: str) -> list[Contestant]:
-    """Artifacts of ``model``. Raises ArtifactError, or PeersError for artifacts of something else."""
-    found: dict[str, Contestant] = {}
+def artifact_candidates(folders: Sequence[Path], model: str) -> list[Candidate]:
+    """Artifacts of ``model``. Raises ArtifactError, or PeersError for artifacts of another model."""
+    result: dict[str, Candidate] = {}
     for folder in folders:
-        # Hashes are checked where it is loaded.
+        # The process that loads the artifact verifies its hashes.
         manifest = read(folder, verify=False).manifest
         if manifest.source.name != model:
-            raise PeersError(f"{folder}: was made of {manifest.source.name}, and the peers of {model}; see --model")
+            raise PeersError(
+                f"{folder}: was exported from {manifest.source.name}, but the peers from {model}; see --model"
+            )
         built = f"qexport {model} --to {manifest.target}" + (f" --method {manifest.method}" if manifest.method else "")
         name = f"qasr {folder.name}"
-        if name in found:
-            raise PeersError(f"{folder}: {found[name].path} has the same name; rename one of them")
+        if name in result:
+            raise PeersError(f"{folder}: {result[name].path} has the same name; rename one of them")
         int8 = manifest.precision.requested.startswith("int8")
-        found[name] = Contestant(name, "qasr", str(folder), built, int8, ours=True)
-    return list(found.values())
+        result[name] = Candidate(name, "qasr", str(folder), built, int8, ours=True)
+    return list(result.values())

@@ -1,4 +1,4 @@
-"""A contestant's process, seen from outside."""
+"""A candidate's process from its parent's side."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from types import TracebackType
 
 import msgspec
 
+from ...errors import last_line
 from .engines import Spec
-from .errors import ContestantError
-from .make import last_line
+from .errors import CandidateError
 from .worker import Answer
 
-_LONGEST_SECONDS = 900.0
+_TIMEOUT_SECONDS = 900.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Child:
-    """Starts at once. Use as a context manager; leaving it ends the process."""
+    """A process that starts at once. Use it as a context manager, which kills the process at the end."""
 
     def __init__(self, spec: Spec, log: Path) -> None:
         self._log = log
@@ -38,12 +38,12 @@ class Child:
         self._answered: tuple[float, float] | None = None
         self._idle_seconds = self._idle_cpu_seconds = 0.0
 
-    def ask(self, clip: str) -> Answer:
-        """Let it hear a clip. Raises ContestantError with what went wrong."""
+    def transcribe(self, clip: str) -> Answer:
+        """Transcribe a clip. Raises CandidateError with the reason if that fails."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._count_idle()
-        timer = threading.Timer(_LONGEST_SECONDS, self._process.kill)
+        timer = threading.Timer(_TIMEOUT_SECONDS, self._process.kill)
         timer.start()
         try:
             self._process.stdin.write(f"{clip}\n")
@@ -54,19 +54,19 @@ class Child:
         finally:
             timer.cancel()
         if not line:
-            raise ContestantError(self._epitaph())
+            raise CandidateError(self._exit_reason())
         answer = msgspec.json.decode(line, type=Answer)
         if answer.error is not None:
-            raise ContestantError(answer.error)
+            raise CandidateError(answer.error)
         self._answered = (time.perf_counter(), self._cpu_seconds())
         return answer
 
     def age_seconds(self) -> float:
-        """Time since the process was started."""
+        """Time since the process was started, in seconds."""
         return time.perf_counter() - self._started
 
     def idle_share(self) -> float:
-        """Share of one core burned between answers and the next questions: threads that spin slow the others down."""
+        """Fraction of one core used between requests: spinning threads slow the other candidates down."""
         return self._idle_cpu_seconds / self._idle_seconds if self._idle_seconds else 0.0
 
     def __enter__(self) -> Child:
@@ -82,19 +82,20 @@ class Child:
 
     def _count_idle(self) -> None:
         if self._answered is not None and self._process.poll() is None:
-            then, burned = self._answered
+            then, cpu_seconds = self._answered
             self._idle_seconds += time.perf_counter() - then
-            self._idle_cpu_seconds += self._cpu_seconds() - burned
+            self._idle_cpu_seconds += self._cpu_seconds() - cpu_seconds
 
     def _cpu_seconds(self) -> float:
-        # Behind the name, which may hold spaces: utime and stime are fields 14 and 15 of proc(5).
+        # utime and stime are fields 14 and 15 of proc(5); the name before them may contain spaces.
         fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
-    def _epitaph(self) -> str:
+    def _exit_reason(self) -> str:
         code = self._process.wait()
-        if self.age_seconds() > _LONGEST_SECONDS and code == -9:
-            return f"no answer within {_LONGEST_SECONDS:g} s"
+        if self.age_seconds() > _TIMEOUT_SECONDS and code == -9:
+            return f"no answer within {_TIMEOUT_SECONDS:g} s"
         ended = f"killed by signal {-code}" if code < 0 else f"exit {code}"
         hint = " (out of memory?)" if code == -9 else ""
-        return f"{ended}{hint}: {last_line(self._log.read_text(encoding='utf-8', errors='replace'))}"
+        output = self._log.read_text(encoding="utf-8", errors="replace").strip()
+        return f"{ended}{hint}: {last_line(output or 'no message')}"

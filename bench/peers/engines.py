@@ -1,6 +1,6 @@
-"""How each kind of contestant is loaded and run, as its users would.
+"""Loads and runs each kind of candidate as its users would.
 
-A contestant's ``run`` is what is timed: from a waveform to the best token of every frame. ``check`` is not timed.
+``run`` is timed: from a waveform to the best token of every frame. ``check`` is not.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...audio import SAMPLE_RATE
-from .errors import ContestantError
+from .errors import CandidateError
 from .floor import FRAMES_PER_SECOND
 
-if TYPE_CHECKING:  # peers must not wait for qasr's imports
+if TYPE_CHECKING:  # the load time of peers must not include qasr's imports
     from ...runtimes import Transcript
 
 Floats = NDArray[np.float32]
@@ -32,12 +32,12 @@ LEVEL = "phonemes"
 
 @dataclass(frozen=True)
 class Spec:
-    """What a contestant's process is told."""
+    """The arguments of a candidate's process."""
 
     kind: str
     path: str
     stock: str
-    """The stock checkpoint's folder: feature settings and levels."""
+    """The stock checkpoint's folder, for feature settings and levels."""
     threads: int
     clips: dict[str, str]
     """Name of a clip to its ``.npy`` file, mono float32 at 16 kHz."""
@@ -45,23 +45,23 @@ class Spec:
 
 
 class Engine(Protocol):
-    """A loaded contestant."""
+    """A loaded candidate."""
 
     execution: str
-    """What the engine says that it computes in."""
+    """The precision that the engine reports."""
 
     def run(self, waveform: Floats) -> Any:
-        """Features, logits and the best tokens of a clip."""
+        """Compute features, logits and best tokens of a clip."""
 
     def check(self, result: Any, seconds: float) -> list[int]:
-        """Greedy CTC transcript of ``LEVEL`` from what ``run`` gave for a clip of that many seconds.
+        """Greedy CTC transcript of ``LEVEL`` from the result of ``run`` for a clip of ``seconds``.
 
-        Raises ContestantError where it is garbage.
+        Raises CandidateError if the result is unusable.
         """
 
 
 class StockEngine:
-    """The stock model's features, some engine, and argmax."""
+    """The stock model's feature extractor, an engine, and argmax."""
 
     def __init__(self, spec: Spec, infer: Infer, execution: str) -> None:
         from transformers import SeamlessM4TFeatureExtractor
@@ -87,16 +87,16 @@ class StockEngine:
             shapes != [(1, frames, width) for width in self._widths.values()]
             or abs(frames - FRAMES_PER_SECOND * seconds) > 2
         ):
-            raise ContestantError(f"gave logits of the shapes {shapes} for {seconds:g} s of audio")
+            raise CandidateError(f"returned logits of the shapes {shapes} for {seconds:g} s of audio")
         if not all(np.isfinite(values).all() for values, _ in result):
-            raise ContestantError("gave logits that are no numbers")
+            raise CandidateError("returned logits that are not finite")
         best = result[list(self._widths).index(LEVEL)][1][0].tolist()
-        kept = [token for place, token in enumerate(best) if place == 0 or token != best[place - 1]]
+        kept = [token for index, token in enumerate(best) if index == 0 or token != best[index - 1]]
         return [token for token in kept if token != self._blank]
 
 
 class ArtifactEngine:
-    """``qasr.load`` and ``transcribe``, which refuses logits that are no numbers or of a wrong shape itself."""
+    """``qasr.load`` and ``transcribe``, which itself refuses logits that are not finite or have a wrong shape."""
 
     def __init__(self, spec: Spec) -> None:
         from ...runtimes import load
@@ -112,7 +112,7 @@ class ArtifactEngine:
     def check(self, result: Transcript, seconds: float) -> list[int]:
         """See ``Engine.check``."""
         if abs(result.seconds - seconds) > 0.01 or set(result.levels) != set(self._model.levels):
-            raise ContestantError(f"gave {list(result.levels)} of {result.seconds} s for {seconds:g} s of audio")
+            raise CandidateError(f"returned {list(result.levels)} of {result.seconds} s for {seconds:g} s of audio")
         return [token.id for token in result.levels[LEVEL].tokens]
 
 
@@ -130,7 +130,7 @@ def _torch(spec: Spec) -> Engine:
 
     torch.set_num_threads(spec.threads)
     path = Path(spec.path)
-    # What this package itself has just built; a checkpoint's folder otherwise.
+    # A file that this package has built itself, or a checkpoint's folder.
     module = torch.load(path, weights_only=False) if path.is_file() else load_stock(path)
 
     def infer(features: Floats, mask: Integers) -> list[Floats]:
@@ -163,7 +163,7 @@ def _openvino(spec: Spec) -> Engine:
 
     def infer(features: Floats, mask: Integers) -> list[Floats]:
         outputs = model({"input_features": features, "attention_mask": mask})
-        return [outputs[place] for place in range(len(outputs))]
+        return [outputs[index] for index in range(len(outputs))]
 
     precision = model.get_property("INFERENCE_PRECISION_HINT").to_string()
     return StockEngine(spec, infer, f"floats in {precision}")

@@ -1,4 +1,4 @@
-"""Where a comparison was made."""
+"""The machine of a comparison, as text."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from ..measure.environment import environment as measured_environment
 
 
 def environment() -> dict[str, str]:
-    """Processor, memory, load, versions, and the variables that libraries heed."""
-    found = measured_environment(os.getloadavg()[0], idle_share=1.0)
+    """Processor, memory, load, versions, and environment variables that change what libraries do."""
+    machine = measured_environment(os.getloadavg()[0], idle_share=1.0)
     return {
-        "processor": f"{found.processor}, {found.cores} cores",
-        "flags": " ".join(found.flags) or "none of those that matter",
-        "memory": f"{found.memory_bytes / 1e9:.1f} GB",
-        "system": found.system,
-        "load average before": f"{found.load_average:.2f}",
-        "python": found.python,
-        **found.libraries,
-        **found.variables,
+        "processor": f"{machine.processor}, {machine.cores} cores",
+        "flags": " ".join(machine.flags) or "none of the relevant ones",
+        "memory": f"{machine.memory_bytes / 1e9:.1f} GB",
+        "system": machine.system,
+        "load average before": f"{machine.load_average:.2f}",
+        "python": machine.python,
+        **machine.libraries,
+        **machine.variables,
     }

@@ -1,4 +1,4 @@
-"""What can go wrong in a comparison."""
+"""Errors of a comparison."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from ...errors import QasrError
 
 
 class PeersError(QasrError):
-    """A comparison that cannot be made."""
+    """A comparison that cannot be run."""
 
 
-class ContestantError(QasrError):
-    """A contestant that could not be built, crashed, or gave something else than logits: a failed row, never a time."""
+class CandidateError(QasrError):
+    """A candidate that could not be built, crashed, or returned wrong output: a failed row without times."""

@@ -1,6 +1,6 @@
-"""The int8 floor of a CPU: how fast its libraries multiply integer matrices of a model's shapes, and nothing else.
+"""The int8 floor of a CPU: how fast libraries multiply integer matrices of a model's shapes, and nothing else.
 
-A contestant like the others, in its own process and in every round: its rates slow down when the machine does.
+It is measured like the candidates, in its own process and in every round, so that its rates follow the machine's speed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ...errors import first_line
 
 Shape = tuple[int, int, int]
 """Rows, inner width and columns of a product."""
@@ -31,13 +33,13 @@ _SCALE, _ZERO_POINT = 0.02, 128
 
 
 def shapes_of(checkpoint: Path, seconds: Sequence[float]) -> list[Shape]:
-    """The products of one conformer layer of a stock checkpoint for clips of given lengths, and a cube."""
+    """The products of one conformer layer of a stock checkpoint for clips of ``seconds``, and one of cubic shape."""
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     hidden, intermediate = config["hidden_size"], config["intermediate_size"]
-    found = [(hidden, hidden, hidden)]
+    shapes = [(hidden, hidden, hidden)]
     for rows in (round(FRAMES_PER_SECOND * duration) for duration in seconds):
-        found += [(rows, hidden, intermediate), (rows, intermediate, hidden), (rows, hidden, 3 * hidden)]
-    return found
+        shapes += [(rows, hidden, intermediate), (rows, intermediate, hidden), (rows, hidden, 3 * hidden)]
+    return shapes
 
 
 def layers_of(checkpoint: Path, seconds: float) -> list[Shape]:
@@ -51,20 +53,20 @@ def layers_of(checkpoint: Path, seconds: float) -> list[Shape]:
 
 
 class Floor:
-    """Products of all shapes by all libraries that are installed; and a whole model's, one after the other.
+    """Products of all shapes by all installed libraries, and the sequence of products of a whole model.
 
-    In a loop over one product its weights stay in the caches, which those of a model do not: ``layers`` is what the
-    fastest library makes of a model's own sequence of shapes, each with weights of its own.
+    The weights of a single product stay in the caches in a loop; those of a model do not. ``layers`` is therefore the
+    model's sequence of products, each with its own weights, computed by the fastest library.
     """
 
-    def __init__(self, wanted: list[Shape], layers: list[Shape], threads: int) -> None:
+    def __init__(self, shapes: list[Shape], layers: list[Shape], threads: int) -> None:
         self.missing: dict[str, str] = {}
-        """Library to the reason why it does not take part."""
+        """Libraries that cannot be measured, with the reason."""
         self._products: dict[tuple[str, Shape], Product] = {}
         self._layers: list[Product] = []
         self._operations = sum(2.0 * rows * inner * columns for rows, inner, columns in layers)
         rng = np.random.default_rng(0)
-        for shape in wanted:
+        for shape in shapes:
             rows, inner, columns = shape
             left = rng.integers(0, 256, (rows, inner), np.uint8)
             right = rng.integers(-127, 128, (inner, columns), np.int8)
@@ -74,8 +76,8 @@ class Floor:
                 try:
                     for kind, product in make(left, right, threads):
                         self._products[f"{name} {kind}", shape] = product
-                except Exception as error:  # each library has exceptions of its own
-                    self.missing[name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+                except Exception as error:  # each library has its own exceptions
+                    self.missing[name] = f"{type(error).__name__}: {first_line(error)}"
         if "torch" not in self.missing:
             lefts: dict[tuple[int, int], NDArray[np.uint8]] = {}
             for rows, inner, columns in layers:
@@ -84,17 +86,17 @@ class Floor:
                 self._layers += [product for kind, product in _torch(left, right, threads) if kind == _FASTEST]
 
     def rates(self) -> dict[str, float]:
-        """Best rate of each library and shape in integer operations a second (a multiply-add is two)."""
-        found = {}
+        """Best rate of each library and shape in integer operations per second (a multiply-add is two)."""
+        rates = {}
         for (name, shape), product in self._products.items():
             rows, inner, columns = shape
-            found[f"{name} {rows}x{inner}x{columns}"] = 2.0 * rows * inner * columns / _shortest(product)
+            rates[f"{name} {rows}x{inner}x{columns}"] = 2.0 * rows * inner * columns / _shortest(product)
         if self._layers:
             started = time.perf_counter()
             for product in self._layers:
                 product()
-            found[ALL_LAYERS] = self._operations / (time.perf_counter() - started)
-        return found
+            rates[ALL_LAYERS] = self._operations / (time.perf_counter() - started)
+        return rates
 
 
 def _shortest(product: Product) -> float:
@@ -152,18 +154,18 @@ def _openvino(left: NDArray[np.uint8], right: NDArray[np.int8], threads: int) ->
     import openvino as ov
     from openvino import opset13 as op
 
-    def dequantized(values: Any) -> Any:
-        return op.multiply(op.convert(values, "f32"), op.constant(np.float32(_SCALE)))
+    def dequantized(integers: Any) -> Any:
+        return op.multiply(op.convert(integers, "f32"), op.constant(np.float32(_SCALE)))
 
-    given = op.parameter([-1, left.shape[1]], np.uint8)
+    values = op.parameter([-1, left.shape[1]], np.uint8)
     weight = op.constant(np.ascontiguousarray(right.T))
-    product = op.matmul(dequantized(given), dequantized(weight), False, True)
-    # The low-precision passes run only on graphs that hold a FakeQuantize; here it becomes the output's rounding.
+    product = op.matmul(dequantized(values), dequantized(weight), False, True)
+    # OpenVINO's low-precision passes run only on graphs with a FakeQuantize; this one becomes the output's rounding.
     high = np.float32(127 * _SCALE)
     low = np.float32(-128 * _SCALE)
     rounded = op.fake_quantize(product, low, high, low, high, 256)
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-    compiled = ov.Core().compile_model(ov.Model([rounded], [given]), "CPU", settings)
+    compiled = ov.Core().compile_model(ov.Model([rounded], [values]), "CPU", settings)
     information = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
     kernels = [
         info["primitiveType"].astype(str) for info in information if info["layerType"].astype(str) == "FullyConnected"

@@ -1,4 +1,4 @@
-"""Whatever is to be compared and does not exist yet, each made in a process of its own."""
+"""Builds missing peers and exports missing artifacts, each in its own process."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from pathlib import Path
 from rich.console import Console
 
 from ...artifacts import ArtifactError, read
-from .candidates import PEERS, Contestant
-from .errors import ContestantError
+from ...errors import last_line
+from .candidates import PEERS, Candidate
+from .errors import CandidateError
 
 TARGETS = ("onnx-int8", "openvino-int8")
-"""What qasr enters the comparison with, unless artifacts are named."""
+"""Targets of qasr that are compared if no artifacts are named."""
 
-# What the steps after them start from.
+# Steps whose output the other steps need.
 _FOUNDATIONS = ("stock", "onnx")
 _QEXPORT = "from qasr.cli.qexport import run; run()"
 
 
 def make_peers(
     work: Path, model: str, names: Collection[str], console: Console
-) -> tuple[list[Contestant], dict[str, str]]:
-    """Peers called ``names``, and by name the reason why one could not be built."""
+) -> tuple[list[Candidate], dict[str, str]]:
+    """The peers with the given names, and the reasons by name for those that could not be built."""
     chosen = [peer for peer in PEERS if peer.name in names]
     reasons: dict[str, str] = {}
     for step in dict.fromkeys([*_FOUNDATIONS, *(peer.step for peer in chosen)]):
@@ -35,14 +36,14 @@ def make_peers(
             command = ["-m", "qasr.bench.peers.build", step, str(work), model]
             try:
                 _run(command, f"Building the peer {step}", work, console)
-            except ContestantError as error:
+            except CandidateError as error:
                 reasons[step] = str(error)
     failed = {peer.name: f"not built: {reasons[peer.step]}" for peer in chosen if peer.step in reasons}
-    return [peer.contestant(work) for peer in chosen], failed
+    return [peer.candidate(work) for peer in chosen], failed
 
 
 def make_artifacts(work: Path, model: str, console: Console) -> tuple[list[Path], dict[str, str]]:
-    """Folders of ``TARGETS``, and by target the reason why one could not be exported."""
+    """Folders of ``TARGETS``, and the reasons by target for those that could not be exported."""
     folders: list[Path] = []
     failed: dict[str, str] = {}
     for target in TARGETS:
@@ -50,11 +51,11 @@ def make_artifacts(work: Path, model: str, console: Console) -> tuple[list[Path]
         try:
             read(folder, verify=False)
         except ArtifactError:
-            # Also what an older qasr has left there.
+            # Missing, damaged, or exported by an older qasr.
             command = ["-c", _QEXPORT, model, "--to", target, "-o", str(folder), "--force"]
             try:
                 _run(command, f"Exporting {target}", work, console)
-            except ContestantError as error:
+            except CandidateError as error:
                 failed[target] = f"not exported: {error}"
                 continue
         folders.append(folder)
@@ -62,16 +63,11 @@ def make_artifacts(work: Path, model: str, console: Console) -> tuple[list[Path]
 
 
 def _run(arguments: Sequence[str], description: str, work: Path, console: Console) -> None:
-    """Run Python with ``arguments``; its output goes to ``build.log``. Raises ContestantError with its last line."""
+    """Run Python with ``arguments``; its output goes to ``build.log``. Raises CandidateError with its last line."""
     console.print(f"{description} …")
     with (work / "build.log").open("a+", encoding="utf-8") as log:
         start = log.tell()
         code = subprocess.run([sys.executable, *arguments], stdout=log, stderr=log, check=False).returncode
         if code:
             log.seek(start)
-            raise ContestantError(f"exit {code}: {last_line(log.read())}")
-
-
-def last_line(output: str) -> str:
-    """What a failed process said last."""
-    return next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "no message")
+            raise CandidateError(f"exit {code}: {last_line(log.read().strip() or 'no message')}")

@@ -1,4 +1,4 @@
-"""The comparison as a table on the terminal and as Markdown."""
+"""A comparison as a table in the terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPINNING = 0.1
 
 
 def print_report(results: Results, console: Console) -> None:
-    """The table, the ratios and the floor."""
+    """Print the table, the ratios and the floor."""
     header, *rows = cells(results)
     table = Table(*header, box=None)
     for row in rows:
@@ -28,14 +28,14 @@ def print_report(results: Results, console: Console) -> None:
 
 
 def markdown(results: Results) -> str:
-    """The same as Markdown, with how everything was built and where it ran."""
+    """The report as Markdown, with how each candidate was built and the machine."""
     header, *rows = cells(results)
     lines = [f"`{results.command}`", ""]
     lines += [_row(header), _row(["---"] + ["---:"] * (len(header) - 1)), *map(_row, rows), ""]
     lines += _items(_lines(results))
-    lines += ["", "How they were built:", ""]
-    lines += _items([f"{entry.contestant.name}: {_built(entry)}" for entry in results.entries])
-    lines += ["", "Where they ran:", ""]
+    lines += ["", "How the candidates were built:", ""]
+    lines += _items([f"{entry.candidate.name}: {_built(entry)}" for entry in results.entries])
+    lines += ["", "The machine:", ""]
     lines += _items([f"{name}: {value}" for name, value in results.environment.items()])
     return "\n".join(lines) + "\n"
 
@@ -45,49 +45,49 @@ def _lines(results: Results) -> list[str]:
 
 
 def cells(results: Results) -> list[list[str]]:
-    """Header and one row a contestant; the speed-up is that over the baseline."""
-    header = ["contestant"]
+    """The header, and one row per candidate; speed-ups are over the baseline."""
+    header = ["candidate"]
     for clip in results.clips:
         header += [f"{clip} s clip", "RTF", "speed-up"]
     longest = max(results.durations)
-    header += [f"peak MB, {longest} s", "load s", "MB on disk", "differs"]
-    baseline = next((entry for entry in results.alive() if entry.contestant.name == BASELINE), None)
+    header += [f"peak MB, {longest} s", "load s", "MB on disk", "edit distance"]
+    baseline = next((entry for entry in results.alive() if entry.candidate.name == BASELINE), None)
     return [header, *(_cells(results, entry, baseline, len(header)) for entry in results.entries)]
 
 
 def _cells(results: Results, entry: Entry, baseline: Entry | None, width: int) -> list[str]:
-    name, outcome = entry.contestant.name, entry.outcome
+    name, outcome = entry.candidate.name, entry.outcome
     if outcome.error is not None:
         return [name, "failed"] + [""] * (width - 2)
     row = [name]
     for clip in results.clips:
         seconds, speedup = results.seconds(name, clip), results.speedup(name, BASELINE, clip)
         row += [f"{seconds:.3f} s", f"{seconds / float(clip):.4f}", _number(speedup, "{:.2f}")]
-    differs = None
+    distance = None
     if baseline is not None:
         reference = baseline.outcome.ids
-        differs = 100 * Levenshtein.distance(outcome.ids, reference) / max(len(reference), 1)
+        distance = 100 * Levenshtein.distance(outcome.ids, reference) / max(len(reference), 1)
     return [
         *row,
         f"{outcome.peak_bytes / 1e6:.0f}",
         f"{median(outcome.load_seconds):.2f}",
         f"{entry.bytes / 1e6:.0f}",
-        _number(differs, "{:.1f} %"),
+        _number(distance, "{:.1f} %"),
     ]
 
 
 def ratio_lines(results: Results) -> list[str]:
-    """The ratios that the comparison is about, and the load time."""
+    """The main ratios, and the load time of the fastest artifact."""
     lines = [f"{ratio.name}: {ratio.value:.2f} {ratio.what}, against {ratio.against}" for ratio in results.ratios()]
     ours = results.fastest(results.clips[0], ours=True)
     if ours is not None:
         seconds = median(ours.outcome.load_seconds)
-        lines.append(f"{ours.contestant.name}: first result {seconds:.2f} s after its process was started")
+        lines.append(f"{ours.candidate.name}: first result {seconds:.2f} s after its process was started")
     return lines
 
 
 def floor_lines(results: Results) -> list[str]:
-    """The floor and what it was measured with."""
+    """The floor and the rates of the libraries."""
     rates = results.floor_rates()
     if not rates:
         return ["no floor: " + "; ".join(f"{name}: {reason}" for name, reason in results.floor_missing.items())]
@@ -107,35 +107,35 @@ def floor_lines(results: Results) -> list[str]:
     alone = results.layers_seconds()
     if alone is not None:
         lines.append(
-            f"its own products alone: those of all layers, one after the other, each with weights of its own "
+            f"the model's matrix products alone: all layers in sequence, each with its own weights "
             f"({ALL_LAYERS}): {rates[ALL_LAYERS] / 1e12:.2f} TOP/s, {alone:.3f} s for {results.clips[0]} s"
         )
     return lines + [f"not in the floor: {name} ({reason})" for name, reason in results.floor_missing.items()]
 
 
 def remarks(results: Results) -> list[str]:
-    """How to read the table, who failed and why, and what makes the figures less trustworthy."""
+    """How to read the table, reasons of failures, and warnings."""
     lines = [
-        f"speed-up: over {BASELINE}, the median of the ratios within {results.rounds} rounds; peak MB: of a process "
-        "that loads and hears one clip; load s: from its start to the first result, files in the disk cache; differs: "
-        f"edit distance of the {LEVEL} to those of {BASELINE}, which random weights exaggerate"
+        f"speed-up: over {BASELINE}, median of the ratios within {results.rounds} rounds; peak MB: of a process that "
+        "loads and transcribes one clip; load s: from start to first result, files in the page cache; edit distance: "
+        f"of the {LEVEL} to those of {BASELINE}, over their length, which random weights exaggerate"
     ]
     for entry in results.entries:
-        name, outcome = entry.contestant.name, entry.outcome
+        name, outcome = entry.candidate.name, entry.outcome
         if outcome.error is not None:
             lines.append(f"{name} failed: {outcome.error}")
         elif outcome.idle_share > _SPINNING:
-            lines.append(f"warning: {name} burned {outcome.idle_share:.0%} of a core while others were measured")
+            lines.append(f"warning: {name} used {outcome.idle_share:.0%} of a core while others were measured")
     return lines
 
 
 def _built(entry: Entry) -> str:
-    said = entry.outcome.execution
-    return f"{entry.contestant.built} ({said})" if said else entry.contestant.built
+    execution = entry.outcome.execution
+    return f"{entry.candidate.built} ({execution})" if execution else entry.candidate.built
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
+def _number(value: float | None, template: str) -> str:
+    return "-" if value is None else template.format(value)
 
 
 def _row(cells: list[str]) -> str:

@@ -1,60 +1,57 @@
-"""One contestant in its own process: ``python -m qasr.bench.peers.worker SPEC``.
+"""One candidate in its own process: ``python -m qasr.bench.peers.worker SPEC``.
 
-A line with a clip's name on stdin is answered by a line of JSON on stdout. The end of stdin ends the process.
+Each line on stdin names a clip; the answer is a line of JSON on stdout. The process ends with its stdin.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
 import msgspec
 import numpy as np
 
 from ...audio import SAMPLE_RATE
-from ...errors import QasrError
+from ..channel import claim_stdout, describe_error, send
+from ..measure.memory import peak_rss_bytes
 from .engines import LOADERS, Spec
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a contestant says after a clip."""
+    """The answer after a clip."""
 
     seconds: float = 0.0
-    """Time from waveform to tokens."""
+    """From waveform to tokens."""
     ids: list[int] = []
     """Transcript of the compared level."""
     execution: str = ""
     peak_bytes: int = 0
     """Largest resident set of this process so far."""
     rates: dict[str, float] = {}
-    """The floor's answer: product to operations a second."""
+    """The floor's operations per second, by product."""
     missing: dict[str, str] = {}
-    """Libraries that the floor could not use, and why."""
+    """Libraries that the floor could not use, with the reasons."""
     error: str | None = None
 
 
 def main() -> None:
-    """Load and serve; an error is an answer too, and the last."""
-    channel = _claim_stdout()
+    """Load and answer requests. Any exception becomes the last answer."""
+    channel = claim_stdout()
     try:
         spec = msgspec.json.decode(sys.argv[1], type=Spec)
-        answer = _floor(spec) if spec.kind == "floor" else _contestant(spec)
+        answer = _floor(spec) if spec.kind == "floor" else _candidate(spec)
         for line in sys.stdin:
-            _send(channel, answer(line.strip()))
+            send(channel, answer(line.strip()))
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # whatever the library raises
-        reason = str(error).strip().splitlines()
-        kind = "" if isinstance(error, QasrError) else f"{type(error).__name__}: "
-        _send(channel, Answer(error=f"{kind}{reason[0] if reason else 'no message'}"))
+        send(channel, Answer(error=describe_error(error)))
         sys.exit(1)
 
 
-def _contestant(spec: Spec) -> Callable[[str], Answer]:
+def _candidate(spec: Spec) -> Callable[[str], Answer]:
     clips = {name: np.load(path) for name, path in spec.clips.items()}
     engine = LOADERS[spec.kind](spec)
 
@@ -64,7 +61,7 @@ def _contestant(spec: Spec) -> Callable[[str], Answer]:
         result = engine.run(waveform)
         seconds = time.perf_counter() - started
         ids = engine.check(result, waveform.size / SAMPLE_RATE)
-        return Answer(seconds, ids, engine.execution, _peak_bytes())
+        return Answer(seconds, ids, engine.execution, peak_rss_bytes())
 
     return answer
 
@@ -75,25 +72,7 @@ def _floor(spec: Spec) -> Callable[[str], Answer]:
     seconds = [np.load(path).size / SAMPLE_RATE for path in spec.clips.values()]
     stock = Path(spec.stock)
     floor = Floor(shapes_of(stock, seconds), layers_of(stock, seconds[0]), spec.threads)
-    return lambda _: Answer(rates=floor.rates(), missing=floor.missing, peak_bytes=_peak_bytes())
-
-
-def _claim_stdout() -> TextIO:
-    """The real stdout for answers only; whatever libraries print goes to stderr."""
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return channel
-
-
-def _send(channel: TextIO, answer: Answer) -> None:
-    channel.write(msgspec.json.encode(answer).decode() + "\n")
-    channel.flush()
-
-
-def _peak_bytes() -> int:
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
+    return lambda _: Answer(rates=floor.rates(), missing=floor.missing, peak_bytes=peak_rss_bytes())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A report for people: in the terminal, as a page, and as files."""
+"""A report in the terminal, as an HTML page, and as JSON and CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report as files: JSON with everything, CSV with the figures, and a page."""
+"""A report as files: all data as JSON, the figures as CSV, and an HTML page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PERCENTILES = (50, 90, 99)
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write report.html, report.json and report.csv into ``folder``, each whole or not at all. Raises ReportError."""
+    """Write report.html, report.json and report.csv into ``folder``, each atomically. Raises ReportError."""
     from .page import page
 
     contents = {
@@ -32,7 +32,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 
 
 def as_csv(report: Report) -> str:
-    """A line for each artifact, scenario, clip length, thread count and batch; a failed artifact has one."""
+    """One line per artifact, scenario, clip length, thread count and batch size; a failed artifact has one line."""
     lines: list[dict[str, Any]] = []
     for row in report.rows:
         lines += [_shared(row) | _measured(speed, report) for speed in row.speeds] or [_shared(row)]
@@ -50,9 +50,9 @@ def _shared(row: Row) -> dict[str, Any]:
         "target": row.target,
         "method": row.method,
         "failure": row.failure,
-        "size_bytes": row.size_bytes,
+        "size_bytes": row.size_bytes or None,
     }
-    if row.failure is not None or not row.visits:
+    if row.failure is not None or not row.processes:
         return line
     line |= {
         "warm_load_seconds": figures.warm_load_seconds(row),

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs no network: tables, plots, and everything to repeat it."""
+"""A report as one self-contained HTML page: tables, plots, environment and command. It needs no network."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from ..results import Report
 from . import sections
 from .plots import plots
 
-# Under each plot, how to read it.
+# Explanations above the plots.
 _CAPTIONS = {
     "Accuracy against speed": "Lower and further left is better. The area of a point is its size on disk; bars are the "
-    "95 % interval of the difference from the baseline. Named: on the front of errors and speed. Ringed: no other "
-    "is at least as good in errors, speed and size.",
-    "Load time": "Fresh processes, files and compiled models in the caches; medians. The mark: nothing cached.",
-    "Peak memory": "Largest resident set of the process: interpreter, libraries, model, and what the engine keeps.",
-    "Latency of single queries": "Every query of all rounds: median, quartiles, whiskers at 1.5 times their distance.",
-    "Error rate against length of the recording": "Five bins of as many recordings. The baseline is the thick line.",
+    "95 % interval of the difference from the baseline. Points with a name are Pareto-optimal in errors and speed, "
+    "points with a ring in errors, speed and size.",
+    "Load time": "Fresh processes with files and compiled models cached; medians. The mark is the time without caches.",
+    "Peak memory": "Largest resident set of the process: interpreter, libraries, model and the engine's own memory.",
+    "Latency of single queries": "All queries of all rounds: median, quartiles, whiskers at 1.5 times their distance.",
+    "Error rate against length of the recording": "Five bins with equal numbers of recordings. The thick line is the "
+    "baseline.",
 }
 
 
 def page(report: Report) -> str:
-    """The whole page. Everything that is not from this project is escaped."""
-    # plotly is only needed here, and takes a second to import.
+    """The page. All text from outside this project is escaped."""
+    # Imported here, because plotly takes a second to import.
     from plotly.offline import get_plotlyjs
 
-    title = f"qbench: {', '.join(dict.fromkeys(row.source for row in report.rows))}"
+    title = f"qbench: {', '.join(dict.fromkeys(row.source for row in report.rows if row.source))}"
     body = [
         sections.headline(report, title),
         sections.failures(report),
@@ -56,7 +57,7 @@ def page(report: Report) -> str:
 
 
 def _plot(number: int, name: str, figure: Any) -> str:
-    # "<" would end the script early where a name holds a tag.
+    # A name that contains a tag would end the script element, so "<" is escaped.
     data = figure.to_json().replace("<", "\\u003c")
     caption = f"<p>{escape(_CAPTIONS[name])}</p>" if name in _CAPTIONS else ""
     return _section(

@@ -1,4 +1,4 @@
-"""The parts of the page that are text and tables."""
+"""The text and the tables of the page."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from html import escape
 from .. import figures
 from ..results import Report, Row, Worst
 from .terminal import BUSY
-from .wording import clip, megabytes, milliseconds, percent, points, technique, times_baseline
+from .wording import clip, megabytes, milliseconds, percent, points, recipe, times_baseline
 
 _DEFINITIONS = {
-    "load": "from the start of a process to its first transcript: interpreter, imports, reading (hashes verified), "
-    "compiling, first inference",
-    "RTF": "Σ computing seconds / Σ audio seconds, features and decoding included; RTFx is its inverse",
-    "time": "computing time over the baseline's for the same audio in the same round; median over the rounds",
-    "p50, p90, p99": "latency that so many of the queries did not exceed (nearest rank)",
-    "samples/s": "clips over wall time",
+    "load": "from the start of a process to its first transcript: interpreter, imports, reading with verification of "
+    "hashes, compiling, first inference",
+    "RTF": "Σ compute seconds / Σ audio seconds, with features and decoding; RTFx is its inverse",
+    "time": "compute time over the baseline's for the same audio in the same round; median over the rounds",
+    "p50, p90, p99": "latency that 50, 90 or 99 % of the queries did not exceed (nearest rank)",
+    "samples/s": "clips per second of wall time",
     "error rate": "edits over tokens of the labels",
-    "delta": "error rate minus the baseline's, in percentage points; ~ where the 95 % interval of a paired bootstrap "
-    "over the recordings holds zero",
-    "disagreement": "edits between an artifact's and the baseline's transcripts, over the length of the baseline's",
-    "scenarios": "as MLPerf Inference names them: single-stream, multi-stream, offline, server",
+    "delta": "error rate minus the baseline's, in percentage points; ~ if the 95 % interval of a paired bootstrap "
+    "over the recordings contains zero",
+    "disagreement": "edit distance to the baseline's transcripts, over the length of those",
+    "scenarios": "names of MLPerf Inference: single-stream, multi-stream, offline, server",
 }
 
 
 def headline(report: Report, title: str) -> str:
-    """What was measured, and which artifact is best at what."""
+    """Data, settings and baseline, and the best artifact by speed, size, memory and start."""
     data, settings = report.data, report.settings
     facts = (
         f"{len(report.rows)} artifacts on {escape(data.name)} ({len(data.recordings)} recordings, "
@@ -37,7 +37,7 @@ def headline(report: Report, title: str) -> str:
 
 
 def failures(report: Report) -> str:
-    """Artifacts without figures, and why."""
+    """Failed artifacts with their reasons."""
     lines = [
         f"<li><b>{escape(row.name)}</b>: {escape(row.failure)}</li>" for row in report.rows if row.failure is not None
     ]
@@ -45,7 +45,7 @@ def failures(report: Report) -> str:
 
 
 def main_table(report: Report) -> str:
-    """One line an artifact."""
+    """One line per artifact."""
     rows = [row for row in report.rows if row.failure is None]
     if not rows:
         return ""
@@ -53,12 +53,12 @@ def main_table(report: Report) -> str:
     heads = ["artifact", "MB", "load s", "cold s", "peak MB", "RTF", "time", "p50 ms", "p90 ms", "p99 ms"]
     heads += [f"{level} %", "delta", "levels %", "delta", "agreement %"]
     words = any(row.accuracy and row.accuracy.words for row in rows)
-    heads += [*(["WER %", "CER %"] if words else []), "technique"]
+    heads += [*(["WER %", "CER %"] if words else []), "target, method"]
     return _section("Figures", _table(heads, [_line(row, report, words) for row in rows], sortable=True))
 
 
 def scenarios(report: Report) -> str:
-    """Every scenario, clip length, thread count and batch, where there are several."""
+    """One line per scenario, clip length, thread count, batch size and artifact; empty if there is one setting."""
     keys = {figures.key(speed) for row in report.rows for speed in row.speeds}
     if len(keys) < 2:
         return ""
@@ -66,7 +66,7 @@ def scenarios(report: Report) -> str:
     heads += [
         "samples/s",
         "RTFx",
-        *(["queries/s held"] if any(key.scenario == "server" for key in keys) else []),
+        *(["queries/s"] if any(key.scenario == "server" for key in keys) else []),
         "peak MB",
     ]
     lines = []
@@ -79,7 +79,7 @@ def scenarios(report: Report) -> str:
             cells += (
                 ["", ""] if server else [f"{figures.throughput(speed):.1f}", f"{figures.throughput_rtfx(speed):.0f}"]
             )
-            if "queries/s held" in heads:
+            if "queries/s" in heads:
                 rate = figures.sustained_rate(speed)
                 cells.append("" if rate is None else f"{rate:.1f}")
             lines.append([*cells, megabytes(speed.peak_rss_bytes)])
@@ -87,34 +87,36 @@ def scenarios(report: Report) -> str:
 
 
 def worst(report: Report) -> str:
-    """For each artifact that lost something, the recordings where it lost most, aligned with label and baseline."""
+    """For each artifact the recordings with the largest loss, aligned with label and baseline."""
     blocks = []
     for row in report.rows:
         lost = [case for case in row.accuracy.worst if case.edits > case.baseline_edits] if row.accuracy else []
         if lost:
             cases = "".join(map(_case, lost[:3]))
-            blocks.append(f"<details><summary>{escape(row.name)}: {len(lost)} of the worst</summary>{cases}</details>")
+            blocks.append(f"<details><summary>{escape(row.name)}: {len(lost)} recordings</summary>{cases}</details>")
     if not blocks:
         return ""
-    return _section("Worst recordings", "<p>Where an artifact loses most against the baseline.</p>" + "".join(blocks))
+    return _section(
+        "Worst recordings", "<p>Recordings with the largest loss against the baseline.</p>" + "".join(blocks)
+    )
 
 
 def environment(report: Report) -> str:
-    """Where it was measured."""
-    found = report.environment
+    """The machine and its software."""
+    machine = report.environment
     lines = [
-        ("processor", f"{found.processor}, {found.cores} cores"),
-        ("CPU flags", " ".join(found.flags) or "none of those that matter"),
-        ("governor", found.governor or "unknown"),
-        ("memory", f"{found.memory_bytes / 1e9:.1f} GB"),
-        *(("GPU", f"{gpu.name}, driver {gpu.driver}, {gpu.memory_bytes / 1e9:.0f} GB") for gpu in found.gpus),
-        ("load average before", f"{found.load_average:.2f}"),
-        ("left by others", f"{percent(found.idle_share, 0)} % of the cores' time"),
-        ("system", found.system),
-        ("Python", found.python),
+        ("processor", f"{machine.processor}, {machine.cores} cores"),
+        ("CPU flags", " ".join(machine.flags) or "none of the relevant ones"),
+        ("governor", machine.governor or "unknown"),
+        ("memory", f"{machine.memory_bytes / 1e9:.1f} GB"),
+        *(("GPU", f"{gpu.name}, driver {gpu.driver}, {gpu.memory_bytes / 1e9:.0f} GB") for gpu in machine.gpus),
+        ("load average before", f"{machine.load_average:.2f}"),
+        ("idle share", f"{percent(machine.idle_share, 0)} % of the cores' time"),
+        ("system", machine.system),
+        ("Python", machine.python),
         ("qasr", report.qasr_version),
-        *found.libraries.items(),
-        *found.variables.items(),
+        *machine.libraries.items(),
+        *machine.variables.items(),
         ("data", f"{report.data.name}, SHA-256 {report.data.sha256[:16]}…"),
         ("took", f"{report.wall_seconds / 60:.1f} minutes"),
     ]
@@ -123,9 +125,9 @@ def environment(report: Report) -> str:
 
 
 def definitions() -> str:
-    """What the figures mean."""
+    """Definitions of the figures."""
     return _section(
-        "What the figures are",
+        "Definitions",
         "<dl>"
         + "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in _DEFINITIONS.items())
         + "</dl>",
@@ -164,7 +166,7 @@ def _warning(report: Report) -> str:
     if share >= BUSY:
         return ""
     taken = percent(1 - share, 0)
-    return f'<p class="warning">Others took {taken} % of the machine while this ran: trust ratios, not times.</p>'
+    return f'<p class="warning">Other programs used {taken} % of the machine meanwhile: trust ratios, not times.</p>'
 
 
 def _line(row: Row, report: Report, words: bool) -> list[str]:
@@ -196,20 +198,20 @@ def _line(row: Row, report: Report, words: bool) -> list[str]:
     if words:
         both = (accuracy.words, accuracy.characters) if accuracy else (None, None)
         cells += [percent(errors.rate) if errors else "" for errors in both]
-    return [*cells, technique(row)]
+    return [*cells, recipe(row)]
 
 
 def _case(case: Worst) -> str:
-    """Three aligned lines; a token that is not the reference's is marked."""
+    """Three aligned lines; tokens that differ from the reference are marked."""
     lines = []
     for who, tokens in (("label", case.reference), ("baseline", case.baseline), ("artifact", case.candidate)):
         cells = "".join(
-            f"<td{'' if token == due else ' class=wrong'}>{escape(token) or '&minus;'}</td>"
-            for token, due in zip(tokens, case.reference, strict=True)
+            f"<td{'' if token == expected else ' class=wrong'}>{escape(token) or '&minus;'}</td>"
+            for token, expected in zip(tokens, case.reference, strict=True)
         )
         lines.append(f'<tr><th dir="ltr">{who}</th>{cells}</tr>')
-    said = f"{escape(case.recording)}, {escape(case.level)}: {case.edits} edits, the baseline {case.baseline_edits}"
-    return f'<p>{said}</p><div class="scroll" dir="rtl"><table class="aligned">{"".join(lines)}</table></div>'
+    title = f"{escape(case.recording)}, {escape(case.level)}: {case.edits} edits, the baseline {case.baseline_edits}"
+    return f'<p>{title}</p><div class="scroll" dir="rtl"><table class="aligned">{"".join(lines)}</table></div>'
 
 
 def _table(heads: Sequence[str], lines: Iterable[Sequence[str]], *, sortable: bool = False) -> str:

@@ -10,12 +10,12 @@ from .. import figures
 from ..results import Report, Row, Speed
 from .wording import clip, megabytes, milliseconds, percent, points, times_baseline
 
-# Below this, others used the machine so much that times mean little.
+# Below this fraction of idle time, other programs distort the times.
 BUSY = 0.9
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print what every artifact costs and loses, then a line for each scenario where there are several."""
+    """Print the main table, the scenarios if there are several, failures and notes."""
     console.print(main_table(report))
     keys = {figures.key(speed) for row in report.rows for speed in row.speeds}
     if len(keys) > 1:
@@ -29,7 +29,7 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def main_table(report: Report) -> Table:
-    """Size, load, memory, errors and speed; a failed row has no figures."""
+    """Size, load time, memory, errors and speed. A failed row has no figures."""
     first = _first_level(report)
     table = Table(box=None, pad_edge=False)
     table.add_column("artifact", overflow="fold", min_width=12)
@@ -45,31 +45,31 @@ def main_table(report: Report) -> Table:
 
 
 def scenario_table(report: Report) -> Table:
-    """Every scenario, clip length, thread count and batch."""
+    """One line per scenario, clip length, thread count, batch size and artifact."""
     table = Table(box=None, pad_edge=False)
     for name in ("scenario", "clips", "artifact"):
         table.add_column(name, overflow="fold")
-    for name in ("threads", "batch", "RTF", "time", "p50 ms", "p99 ms", "samples/s", "RTFx", "rate/s"):
+    for name in ("threads", "batch", "RTF", "time", "p50 ms", "p99 ms", "samples/s", "RTFx", "queries/s"):
         table.add_column(name, justify="right")
     speeds = [(speed, row) for row in report.rows for speed in row.speeds]
-    order = {figures.key(speed): place for place, (speed, _) in reversed(list(enumerate(speeds)))}
+    order = {figures.key(speed): index for index, (speed, _) in reversed(list(enumerate(speeds)))}
     for speed, row in sorted(speeds, key=lambda pair: order[figures.key(pair[0])]):
         table.add_row(speed.scenario, clip(speed), row.name, *_scenario(speed, report))
     return table
 
 
 def notes(report: Report) -> list[str]:
-    """How to read the tables, and what makes them less trustworthy."""
+    """Data and machine, how to read the tables, and a warning about a busy machine."""
     data, environment = report.data, report.environment
     lines = [
         f"{data.name}: {len(data.recordings)} recordings, {sum(data.seconds) / 60:.1f} minutes. "
         f"Baseline {report.baseline}. {environment.processor}, {environment.cores} cores; "
         f"{report.settings.rounds} rounds, {report.wall_seconds / 60:.1f} minutes.",
-        "~ a difference that the data cannot tell from noise. time: computing time over the baseline's.",
+        "~: the difference is within noise. time: compute time over the baseline's.",
     ]
     if environment.idle_share < BUSY:
         share = percent(1 - environment.idle_share, 0)
-        lines.append(f"The machine was busy: others took {share} % of its time. Trust ratios, not times.")
+        lines.append(f"The machine was busy: other programs used {share} % of its time. Trust ratios, not times.")
     return lines
 
 

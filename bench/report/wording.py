@@ -1,4 +1,4 @@
-"""Figures as people read them; the same in the terminal and on the page."""
+"""Formats of figures, shared by the terminal and the page."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from ..results import Interval, Report, Row, Speed
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """0.0123 as 1.23."""
+    """A fraction in percent: 0.0123 as 1.23."""
     return f"{100 * share:.{digits}f}"
 
 
 def points(delta: Interval | None) -> str:
-    """A difference of error rates in percentage points, with a tilde where it is noise; empty for the baseline."""
+    """A difference of error rates in percentage points, with a tilde if it is noise; empty for the baseline."""
     if delta is None:
         return ""
     return f"{100 * delta.value:+.2f}{' ~' if delta.is_noise else ''}"
 
 
 def milliseconds(seconds: float) -> str:
-    """Three digits that count."""
+    """Seconds as milliseconds, with about three significant digits."""
     value = 1e3 * seconds
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def megabytes(count: float) -> str:
-    """Bytes as MB."""
+    """Bytes as MB (10^6 bytes), with about three significant digits."""
     value = count / 1e6
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def technique(row: Row) -> str:
+def recipe(row: Row) -> str:
     """Target and method."""
     return row.target if row.method is None else f"{row.target}, {row.method}"
 
 
 def clip(speed: Speed) -> str:
-    """What was heard."""
+    """The clips of a measurement: unchanged recordings, or clips of one length."""
     return "recordings" if speed.clip_seconds is None else f"{speed.clip_seconds:g} s"
 
 
 def times_baseline(speed: Speed, report: Report) -> str:
-    """Computing time over the baseline's; empty where that was not measured."""
+    """Compute time over the baseline's; empty if the baseline was not measured in that setting."""
     base = figures.find(report.row(report.baseline), speed)
     if base is None or not figures.relative_times(speed, base):
         return ""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from ...audio import FrontEnd, LogMel
 from ...errors import MissingExtraError, first_line
-from ..architecture import StockLayer
-from ..checkpoint import Checkpoint
+from ..architecture import RemoteCode, StockLayer
 from ..ctc import CTCModel
 from ..errors import CheckpointError, UnsupportedModelError
 from ..layers.heads import fuse_heads
@@ -23,6 +22,9 @@ from . import write_back
 from .full import write_full_config
 from .model import Wav2Vec2BertCTC
 from .rewrites import rewrite_adapter, rewrite_layer
+
+if TYPE_CHECKING:
+    from ..checkpoint import Checkpoint
 
 _MULTI_LEVEL, _STOCK = "multi_level_ctc", "wav2vec2-bert"
 _STOCK_CLASS = "Wav2Vec2BertForCTC"
@@ -97,6 +99,18 @@ class Wav2Vec2Bert:
     def other_weights(self, model: CTCModel) -> dict[str, Tensor]:
         """See ``write_back.other_weights``."""
         return write_back.other_weights(_own(model))
+
+    def remote_code(self, config: Any) -> RemoteCode | None:
+        """The class of several heads."""
+        if config.model_type != _MULTI_LEVEL:
+            return None
+        from ...recitation import multilevel
+
+        return RemoteCode(
+            Path(multilevel.__file__),
+            multilevel.MultiLevelCTCConfig.__name__,
+            multilevel.Wav2Vec2BertForMultilevelCTC.__name__,
+        )
 
     def stock_config(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Without SpecAugment, whose embedding the deployable model does not have."""

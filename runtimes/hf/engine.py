@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from ...artifacts import Artifact
 from ...audio import Floats
 from ...errors import last_line
+from ...quiet import quiet, silence
 from ...version import installed
 from ..engine import check_signature, warm_up_inputs
 from ..errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
@@ -60,8 +60,7 @@ class TransformersEngine:
             torch.set_num_threads(options.threads)
         path = artifact.path("model.safetensors")
         self._levels = list(artifact.manifest.levels)
-        for name in _NOISY:
-            logging.getLogger(name).setLevel(logging.ERROR)
+        silence(*_NOISY)
         with _quiet():
             kind = model_class(artifact)
         try:
@@ -94,7 +93,7 @@ class TransformersEngine:
         if method == "compressed-tensors" and _widens(self._device, compute):
             packed.keep_packed(model, compute)
         elif compute != torch.float32:
-            from ...kernels.linear import take_packed_weights
+            from ...gpu.linear import take_packed_weights
 
             take_packed_weights(model, compute)
             return model
@@ -170,7 +169,7 @@ def _dtype(options: EngineOptions, execution: Mapping[str, str]) -> torch.dtype:
         return torch.bfloat16
     if not installed("triton"):
         raise OptionError(f"precision {options.precision!r} needs triton; type: pip install 'qasr[kernels]'")
-    from ...kernels.nbits_matmul import INTERPRETED
+    from ...gpu.nbits_matmul import INTERPRETED
 
     if not options.device.startswith("cuda") and not INTERPRETED:
         raise OptionError(
@@ -195,18 +194,12 @@ def _quiet() -> Iterator[None]:
     """Silence progress bars and warnings of transformers and of the formats' libraries."""
     from transformers.utils import logging as transformers_logging
 
-    loggers = [logging.getLogger(name) for name in ("transformers", "compressed_tensors")]
-    levels = [logger.level for logger in loggers]
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
     try:
-        # compressed-tensors has no switch for its progress bars.
-        with contextlib.redirect_stderr(io.StringIO()):
+        # compressed-tensors has no switch for its progress bars, which go to stderr.
+        with quiet("transformers", "compressed_tensors"), contextlib.redirect_stderr(io.StringIO()):
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
         if bars:
             transformers_logging.enable_progress_bar()

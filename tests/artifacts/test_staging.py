@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -248,16 +249,31 @@ def test_a_draft_writes_nothing_and_hashes_only_what_changed(tmp_path, make_mani
     with create(tmp_path / "a") as staging:
         (staging.folder / "model.onnx").write_bytes(b"weights")
         (staging.folder / "config.json").write_bytes(b"{}")
+        for path in staging.folder.iterdir():
+            os.utime(path, (1e9, 1e9))
         draft = staging.draft(make_manifest())
         assert draft.verified
         assert draft.folder == staging.folder
         assert names(staging.folder) == sorted(draft.manifest.files) == ["config.json", "model.onnx"]
+        assert staging.draft(make_manifest()).manifest == draft.manifest
+        assert hashed == ["config.json", "model.onnx"]
         (staging.folder / "model.onnx").write_bytes(b"weights!")
+        os.utime(staging.folder / "model.onnx", (2e9, 1.1e9))
         assert staging.draft(make_manifest()).manifest.digest != draft.manifest.digest
         artifact = staging.publish(make_manifest(method="gptq"))
     assert hashed == ["config.json", "model.onnx", "model.onnx"]
     assert read(tmp_path / "a").manifest == artifact.manifest
     assert artifact.manifest.method == "gptq"
+
+
+def test_a_file_that_is_written_twice_at_once_is_hashed_twice(tmp_path, make_manifest):
+    """Modification times have steps of some milliseconds."""
+    with create(tmp_path / "a") as staging:
+        digests = set()
+        for number in range(50):
+            (staging.folder / "model.onnx").write_text(f"weights {number:02d}")
+            digests.add(staging.draft(make_manifest()).manifest.digest)
+    assert len(digests) == 50
 
 
 def test_only_regular_files_are_staged(tmp_path, make_manifest):

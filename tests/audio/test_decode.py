@@ -38,13 +38,13 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 def test_formats_rates_and_channels(write_audio, speechlike, name, options, rate, channels):
     mono = speechlike(1.5, rate)
     path = write_audio(name, np.stack([mono] * channels, axis=1), rate, **options)
-    found = read(path)
-    assert found.dtype == np.float32
-    assert found.ndim == 1
+    result = read(path)
+    assert result.dtype == np.float32
+    assert result.ndim == 1
     # mp3 pads its blocks
-    assert abs(found.size - 1.5 * RATE) < (3_000 if name.endswith("mp3") else 5)
+    assert abs(result.size - 1.5 * RATE) < (3_000 if name.endswith("mp3") else 5)
     if not name.endswith("mp3"):
-        assert correlation(found, speechlike(1.5)) > 0.97
+        assert correlation(result, speechlike(1.5)) > 0.97
         assert duration(path) == pytest.approx(1.5, abs=0.01)
 
 
@@ -198,8 +198,8 @@ def test_wav_of_unknown_length(write_audio, speechlike, stated):
     path = write_audio("a.wav", speechlike(2.0))
     samples = read(path)
     data = bytearray(path.read_bytes())
-    place = data.index(b"data") + 4
-    data[place : place + 4] = stated.to_bytes(4, "little")
+    position = data.index(b"data") + 4
+    data[position : position + 4] = stated.to_bytes(4, "little")
     path.write_bytes(data)
     np.testing.assert_array_equal(read(path), samples)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-ODD_WORKER = (sys.executable, str(Path(__file__).with_name("odd_worker.py")))
+ODD_WORKER = (sys.executable, str(Path(__file__).parent / "measure" / "odd_worker.py"))
 
 TEXTS = ("abc", "cab", "abcab", "bacbca", "bca")
 

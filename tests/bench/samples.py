@@ -10,13 +10,13 @@ from qasr.bench.results import (
     Environment,
     Interval,
     LevelErrors,
+    ProcessRun,
     Query,
     Report,
     Row,
     Settings,
     Speed,
     Trial,
-    Visit,
     Worst,
 )
 
@@ -40,11 +40,11 @@ def speed(times, scenario="single-stream", *, clip_seconds=None, threads=2, batc
     )  # fmt: skip
 
 
-def visits(loads, peaks, cold=5.0):
+def processes(loads, peaks, cold=5.0):
     return [
-        Visit(
+        ProcessRun(
             round=number, threads=2, cold=number == 0, interpreter_seconds=0.1, import_seconds=0.2, read_seconds=0.05,
-            compile_seconds=0.15, first_seconds=seconds - 0.5, peak_rss_bytes=peak, peak_device_bytes=None,
+            compile_seconds=0.15, first_inference_seconds=seconds - 0.5, peak_rss_bytes=peak, peak_device_bytes=None,
         )
         for number, (seconds, peak) in enumerate(zip([cold, *loads], [peaks[0], *peaks], strict=True))
     ]  # fmt: skip
@@ -68,7 +68,7 @@ def row(name, times=(0.1, 0.1, 0.1), **changes):
     given = {
         "name": name, "folder": name, "digest": name, "target": "onnx-fp32", "method": None, "engine": "onnx",
         "source": "reference", "parameters": 3_500_000, "size_bytes": 10_000_000,
-        "visits": visits([1.0] * len(times), [200_000_000] * len(times)), "speeds": [speed(times)],
+        "processes": processes([1.0] * len(times), [200_000_000] * len(times)), "speeds": [speed(times)],
         "accuracy": accuracy([1, 1]),
     }  # fmt: skip
     return Row(**(given | changes))
@@ -98,7 +98,7 @@ def report(rows, **changes):
 def whole():
     """A report with everything in it: scenarios, clip lengths, threads, a failure, worst recordings, hostile names."""
     trials = [
-        Trial(round=number, rate_hz=rate, queries=9, latency_seconds=0.4, holds=rate < 20)
+        Trial(round=number, rate_hz=rate, queries=9, latency_seconds=0.4, within_bound=rate < 20)
         for number in (1, 2, 3)
         for rate in (10.0, 15.0, 20.0)
     ]
@@ -125,6 +125,6 @@ def whole():
                 engine="openvino", accuracy=accuracy([1, 2, 1], 0.005, [worst]),
             ),
             row("<b>&fast", speeds=speeds(0.7), size_bytes=4_000_000, accuracy=accuracy([1, 1], 0.0)),
-            row("gone", failure="killed by SIGSEGV: <oops>", visits=[], speeds=[], accuracy=None),
+            row("gone", failure="killed by SIGSEGV: <oops>", processes=[], speeds=[], accuracy=None),
         ]
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qasr.bench import figures
-from qasr.bench.results import Query, Row, Speed, Trial, Visit
+from qasr.bench.results import ProcessRun, Query, Row, Speed, Trial
 
 
 def query(number=1, audio=2.0, latency=0.5, features=0.1, inference=0.2, decoding=0.05, clips=1):
@@ -23,10 +23,10 @@ def speed(queries, wall=None, **changes):
     return Speed(**(given | changes))
 
 
-def visit(number, *, cold=False, first=0.5, peak=100, device=None):
-    return Visit(
+def process(number, *, cold=False, first=0.5, peak=100, device=None):
+    return ProcessRun(
         round=number, threads=1, cold=cold, interpreter_seconds=0.1, import_seconds=0.2, read_seconds=0.3,
-        compile_seconds=0.4, first_seconds=first, peak_rss_bytes=peak, peak_device_bytes=device,
+        compile_seconds=0.4, first_inference_seconds=first, peak_rss_bytes=peak, peak_device_bytes=device,
     )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_relative_time_is_the_median_ratio_within_rounds():
 
 def test_sustained_rate_is_the_median_over_rounds():
     def trial(number, rate, holds):
-        return Trial(round=number, rate_hz=rate, queries=9, latency_seconds=0.1, holds=holds)
+        return Trial(round=number, rate_hz=rate, queries=9, latency_seconds=0.1, within_bound=holds)
 
     trials = [trial(1, 10, True), trial(1, 20, True), trial(1, 30, False), trial(2, 10, False), trial(3, 12, True)]
     assert figures.sustained_rate(speed([], trials=trials)) == 12
@@ -77,19 +77,24 @@ def test_sustained_rate_is_the_median_over_rounds():
 
 
 def test_load_times():
-    visits = [visit(0, cold=True, first=3.0), visit(1, first=0.5), visit(2, first=0.7), visit(3, first=9.0)]
-    measured = row(visits=visits)
+    processes = [process(0, cold=True, first=3.0), process(1, first=0.5), process(2, first=0.7), process(3, first=9.0)]
+    measured = row(processes=processes)
     assert figures.warm_load_seconds(measured) == pytest.approx(1.7)
     assert figures.cold_load_seconds(measured) == pytest.approx(4.0)
-    assert figures.cold_load_seconds(row(visits=visits[1:])) is None
+    assert figures.cold_load_seconds(row(processes=processes[1:])) is None
 
 
 def test_peaks():
-    visits = [visit(0, peak=900), visit(1, peak=100, device=5), visit(2, peak=300, device=7), visit(3, peak=200)]
-    assert figures.peak_rss_bytes(row(visits=visits)) == 200
-    assert figures.peak_rss_bytes(row(visits=visits[:1])) == 900
-    assert figures.peak_device_bytes(row(visits=visits)) == 7
-    assert figures.peak_device_bytes(row(visits=visits[:1])) is None
+    processes = [
+        process(0, peak=900),
+        process(1, peak=100, device=5),
+        process(2, peak=300, device=7),
+        process(3, peak=200),
+    ]
+    assert figures.peak_rss_bytes(row(processes=processes)) == 200
+    assert figures.peak_rss_bytes(row(processes=processes[:1])) == 900
+    assert figures.peak_device_bytes(row(processes=processes)) == 7
+    assert figures.peak_device_bytes(row(processes=processes[:1])) is None
 
 
 def test_what_is_comparable():

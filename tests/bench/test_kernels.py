@@ -1,4 +1,4 @@
-"""The kernels' benchmark, as far as it goes without a GPU."""
+"""The parts of the kernel benchmark that need no GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from qasr.bench.kernels import BASELINE, Row, table  # noqa: E402
 
 
-def test_rows_are_shown():
+def test_table():
     rows = [
         Row(BASELINE, 500, 4096, 1024, 20e-6, 1.0, 1e-4, ""),
         Row("int4", 500, 4096, 1024, 16e-6, 0.8, 2e-4, "BLOCK_M: 64"),
@@ -29,9 +29,9 @@ def test_rows_are_shown():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_without_a_gpu_it_says_so():
+def test_without_a_gpu_the_error_is_one_line():
     command = [sys.executable, "-m", "qasr.bench.kernels"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "kernels: error: torch sees no NVIDIA GPU here, so there is nothing to measure\n"
+    assert done.stderr == "kernels: error: torch finds no NVIDIA GPU on this machine\n"
     assert done.stdout == ""

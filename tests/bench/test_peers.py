@@ -1,4 +1,4 @@
-"""The comparison with peers: a whole run on the small model, failed rows, the ratios, bad input."""
+"""The comparison with peers: a complete run on the small model, failed rows, ratios, wrong input."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rich.console import Console
 from qasr import reference
 from qasr.bench.peers import child, make, measure
 from qasr.bench.peers.__main__ import clip
-from qasr.bench.peers.candidates import BASELINE, Contestant
+from qasr.bench.peers.candidates import BASELINE, Candidate
 from qasr.bench.peers.engines import Spec, StockEngine
-from qasr.bench.peers.errors import ContestantError, PeersError
+from qasr.bench.peers.errors import CandidateError, PeersError
 from qasr.bench.peers.measure import Bench, Options
 from qasr.bench.peers.report import cells, markdown
 from qasr.bench.peers.results import FLOOR, Entry, Outcome, Results, Sample
@@ -33,7 +33,7 @@ def peers(*arguments):
 
 @pytest.mark.slow
 def test_whole_run(tmp_path, exported):
-    """Every way to build a peer, on the small model: all hear what torch hears, once for every clip and round."""
+    """Every way to build a peer, on the small model: all transcribe like torch, once per clip and round."""
     ours = exported("onnx-int8", "static").folder
     files = tmp_path / "out.json", tmp_path / "out.md"
     short = ["--durations", "3,2", "--rounds", "1", "--loads", "1", "--threads", "1"]
@@ -43,12 +43,12 @@ def test_whole_run(tmp_path, exported):
     assert done.returncode == 0, done.stderr
     found = json.loads(files[0].read_text())
     names.append(f"qasr {ours.name}")
-    assert [entry["contestant"]["name"] for entry in found["entries"]] == names
+    assert [entry["candidate"]["name"] for entry in found["entries"]] == names
     assert found["parameters"] == 3_499_659
     baseline = found["entries"][0]["outcome"]["ids"]
     assert len(baseline) > 10
     for entry in found["entries"]:
-        name, outcome = entry["contestant"]["name"], entry["outcome"]
+        name, outcome = entry["candidate"]["name"], entry["outcome"]
         assert outcome["error"] is None
         assert len(outcome["ids"]) == pytest.approx(len(baseline), abs=2)
         assert sum(a != b for a, b in zip(outcome["ids"], baseline, strict=False)) <= 2
@@ -78,47 +78,47 @@ def bench(tmp_path):
     return Bench(reference.CHECKPOINT, {"2": file}, tmp_path, Options(rounds=1, loads=1, threads=1), QUIET)
 
 
-def test_a_contestant_that_fails_is_a_row_without_times(tmp_path, bench, exported):
+def test_a_candidate_that_fails_is_a_row_without_times(tmp_path, bench, exported):
     good = exported("onnx-int8", "static").folder
     shutil.copytree(good, tmp_path / "changed")
     (tmp_path / "changed" / "model.onnx").write_bytes((good / "model.onnx").read_bytes()[:-1] + b"x")
     (tmp_path / "model.onnx").write_bytes(b"no model")
-    contestants = [
-        Contestant("broken", "onnxruntime", str(tmp_path / "model.onnx"), "by hand", int8=True),
-        Contestant("changed", "qasr", str(tmp_path / "changed"), "by hand", int8=True, ours=True),
-        Contestant("good", "qasr", str(good), "qexport", int8=True, ours=True),
+    candidates = [
+        Candidate("broken", "onnxruntime", str(tmp_path / "model.onnx"), "by hand", int8=True),
+        Candidate("changed", "qasr", str(tmp_path / "changed"), "by hand", int8=True, ours=True),
+        Candidate("good", "qasr", str(good), "qexport", int8=True, ours=True),
     ]
-    bench.run(contestants)
+    bench.run(candidates)
     assert "InvalidProtobuf" in bench.outcomes["broken"].error
     assert "model.onnx: changed since it was exported (SHA-256 differs)" in bench.outcomes["changed"].error
     assert bench.outcomes["good"].error is None
     assert {sample.name for sample in bench.samples} == {"good", FLOOR}
-    report = made([Entry(one, bench.outcomes[one.name], 1) for one in contestants], bench.samples, [2])
+    report = made([Entry(one, bench.outcomes[one.name], 1) for one in candidates], bench.samples, [2])
     _, *rows = cells(report)
     assert rows[0][:3] == ["broken", "failed", ""]
     assert "- broken failed: InvalidProtobuf" in markdown(report)
 
 
 def test_a_process_that_dies(tmp_path, bench, exported):
-    contestant = Contestant("good", "qasr", str(exported("onnx-int8", "static").folder), "", ours=True)
-    with bench._child(contestant) as process:
-        assert len(process.ask("2").ids) > 5
+    candidate = Candidate("good", "qasr", str(exported("onnx-int8", "static").folder), "", ours=True)
+    with bench._child(candidate) as process:
+        assert len(process.transcribe("2").ids) > 5
         os.kill(process._process.pid, signal.SIGKILL)
         process._process.wait()
-        with pytest.raises(ContestantError, match=r"killed by signal 9 \(out of memory\?\): no message"):
-            process.ask("2")
+        with pytest.raises(CandidateError, match=r"killed by signal 9 \(out of memory\?\): no message"):
+            process.transcribe("2")
 
 
 def test_a_process_that_hangs(bench, exported, monkeypatch):
-    monkeypatch.setattr(child, "_LONGEST_SECONDS", 0.01)
-    contestant = Contestant("good", "qasr", str(exported("onnx-int8", "static").folder), "", ours=True)
-    with bench._child(contestant) as process, pytest.raises(ContestantError, match=r"no answer within 0\.01 s"):
-        process.ask("2")
+    monkeypatch.setattr(child, "_TIMEOUT_SECONDS", 0.01)
+    candidate = Candidate("good", "qasr", str(exported("onnx-int8", "static").folder), "", ours=True)
+    with bench._child(candidate) as process, pytest.raises(CandidateError, match=r"no answer within 0\.01 s"):
+        process.transcribe("2")
 
 
 @pytest.mark.parametrize(
     ("frames", "fill", "complaint"),
-    [(100, 0.0, None), (100, np.nan, "logits that are no numbers"), (50, 0.0, "logits of the shapes")],
+    [(100, 0.0, None), (100, np.nan, "logits that are not finite"), (50, 0.0, "logits of the shapes")],
 )
 def test_garbage_is_no_result(frames, fill, complaint):
     config = json.loads((reference.CHECKPOINT / "config.json").read_text())
@@ -129,7 +129,7 @@ def test_garbage_is_no_result(frames, fill, complaint):
     if complaint is None:
         assert engine.check(result, 2.0) == []
     else:
-        with pytest.raises(ContestantError, match=complaint):
+        with pytest.raises(CandidateError, match=complaint):
             engine.check(result, 2.0)
 
 
@@ -139,7 +139,7 @@ def made(entries, samples, durations):
 
 def entry(name, *, int8=False, ours=False, peak=1.0):
     outcome = Outcome(peak_bytes=int(peak * 1e9), load_seconds=[1.0, 3.0, 2.0], ids=[1, 2])
-    return Entry(Contestant(name, "kind", "", "", int8, ours), outcome, 1)
+    return Entry(Candidate(name, "kind", "", "", int8, ours), outcome, 1)
 
 
 def test_ratios_are_taken_within_rounds():
@@ -170,17 +170,17 @@ def test_ratios_are_taken_within_rounds():
 
 
 def test_groups_fit_into_memory(bench, monkeypatch):
-    contestants = [entry(BASELINE).contestant, *(entry(name).contestant for name in "abcd")]
-    contestants.append(entry("ours", ours=True).contestant)
-    for one, gigabytes in zip(contestants, (4, 3, 2, 9, 1, 1), strict=True):
+    candidates = [entry(BASELINE).candidate, *(entry(name).candidate for name in "abcd")]
+    candidates.append(entry("ours", ours=True).candidate)
+    for one, gigabytes in zip(candidates, (4, 3, 2, 9, 1, 1), strict=True):
         bench.outcomes[one.name] = Outcome(peak_bytes=gigabytes << 30)
     monkeypatch.setattr(measure, "available_bytes", lambda: (2 + 5 + 4) << 30)
-    groups = [[one.name for one in group] for group in bench._groups(contestants)]
+    groups = [[one.name for one in group] for group in bench._groups(candidates)]
     assert groups == [[BASELINE, "ours", "a", "d"], [BASELINE, "ours", "b"]]
-    assert bench.outcomes["c"].error == "needs 9.7 GB beside 2 other contestants, which leave 4.3 GB"
+    assert bench.outcomes["c"].error == "needs 9.7 GB beside 2 other candidates, which leave 4.3 GB"
     monkeypatch.setattr(measure, "available_bytes", lambda: 3 << 30)
     with pytest.raises(PeersError, match=r"torch-eager, ours together need 4\.3 GB more than this machine has free"):
-        bench._groups(contestants)
+        bench._groups(candidates)
 
 
 def test_artifacts_are_made_where_none_can_be_read(tmp_path, exported, monkeypatch):
@@ -201,8 +201,8 @@ def test_bad_input_is_one_line(tmp_path, toy):
     assert done.stderr.count("\n") == 1
     done = peers("--work", tmp_path / "work", toy.folder)
     assert done.returncode == 1
-    assert done.stderr == f"error: {toy.folder}: was made of toy, and the peers of reference; see --model\n"
+    assert done.stderr == f"error: {toy.folder}: was exported from toy, but the peers from reference; see --model\n"
     done = peers("--work", tmp_path / "work", "--durations", "10,x")
     assert done.returncode == 2
-    assert "'10,x' is no list of different whole seconds from 1 to 60" in done.stderr
+    assert "'10,x' is not a list of different whole seconds from 1 to 60" in done.stderr
     assert not (tmp_path / "work").exists()

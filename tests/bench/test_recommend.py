@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from qasr.bench.errors import BenchError
-from qasr.bench.recommend import Limits, parse_bytes, recommend, render
+from qasr.bench.recommend import Limits, recommend, render
 
-from .samples import accuracy, report, row, visits
+from .samples import accuracy, processes, report, row
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def measured():
             row("base"),
             row("quick", (0.02,) * 3, accuracy=accuracy([4, 4], 0.02), size_bytes=8_000_000),
             row("small", (0.04,) * 3, accuracy=accuracy([1, 1], 0.001), size_bytes=2_000_000,
-                visits=visits([2.0] * 3, [900_000_000] * 3)),
-            row("gone", failure="dies", speeds=[], visits=[], accuracy=None),
+                processes=processes([2.0] * 3, [900_000_000] * 3)),
+            row("gone", failure="dies", speeds=[], processes=[], accuracy=None),
         ]
     )  # fmt: skip
 
@@ -59,7 +59,7 @@ def test_limits(measured, limits, chosen, broken):
     assert reasons.items() >= broken.items()
 
 
-def test_nothing_meets_the_limits(measured):
+def test_no_artifact_within_the_limits(measured):
     """``small`` is 0.1 over its limit of size, relatively; ``quick`` 3, ``base`` 4."""
     found = recommend(measured, Limits(max_size_bytes=1_900_000))
     assert found.chosen is None
@@ -67,10 +67,12 @@ def test_nothing_meets_the_limits(measured):
     assert names(found) == ["quick", "base"]
     console = Console(file=StringIO(), width=200)
     console.print(render(found))
-    assert console.file.getvalue().startswith("Nothing meets the limits. Nearest: small (size 2.0 MB, over 1.9 MB).")
+    assert console.file.getvalue().startswith(
+        "No artifact is within the limits. Nearest: small (size 2.0 MB, over 1.9 MB)."
+    )
 
 
-def test_an_interval_beyond_the_limit_is_said(measured):
+def test_an_interval_beyond_the_limit_is_reported(measured):
     """+0.1 points within a limit of 0.2, but the interval reaches 0.3."""
     found = recommend(measured, Limits(max_delta=0.002))
     assert found.chosen.row.name == "small"
@@ -96,7 +98,7 @@ def test_a_slow_moment_does_not_rank():
 
 
 def test_a_baseline_that_failed():
-    rows = [row("base", failure="dies", speeds=[], visits=[], accuracy=None), row("a"), row("b", (0.05,) * 3)]
+    rows = [row("base", failure="dies", speeds=[], processes=[], accuracy=None), row("a"), row("b", (0.05,) * 3)]
     found = recommend(report(rows), Limits())
     assert (found.chosen.row.name, found.chosen.relative_time) == ("b", None)
     assert names(found) == ["a"]
@@ -104,17 +106,4 @@ def test_a_baseline_that_failed():
 
 def test_everything_failed():
     with pytest.raises(BenchError, match="every artifact failed"):
-        recommend(report([row("a", failure="x", speeds=[], visits=[], accuracy=None)]), Limits())
-
-
-@pytest.mark.parametrize(
-    ("text", "count"), [("1GB", 10**9), ("1.5 GiB", 3 * 2**29), ("800mb", 8 * 10**8), ("10kB", 10_000), ("5B", 5)]
-)
-def test_sizes(text, count):
-    assert parse_bytes(text) == count
-
-
-@pytest.mark.parametrize("text", ["1", "GB", "-1GB", "1 TB", "one GB"])
-def test_no_sizes(text):
-    with pytest.raises(BenchError, match="is no size; write it as 800MB"):
-        parse_bytes(text)
+        recommend(report([row("a", failure="x", speeds=[], processes=[], accuracy=None)]), Limits())

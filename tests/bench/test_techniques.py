@@ -20,7 +20,7 @@ from qasr.bench.results import (
     Settings,
     Speed,
 )
-from qasr.bench.techniques import FLOAT, TECHNIQUES, TRAINED, makers, row_of, technique_table
+from qasr.bench.techniques import FLOAT, TECHNIQUES, TRAINED, preferred_recipes, row_of, technique_table
 from qasr.exporters import TARGETS
 
 
@@ -111,7 +111,7 @@ def test_gpu_techniques_are_shown_by_gpus(report):
 
 @pytest.mark.parametrize(("device", "count"), [("cpu", 31), ("cuda", 6)])
 def test_every_maker_can_be_exported(device, count):
-    found = makers(device)
+    found = preferred_recipes(device)
     assert found[0] == FLOAT
     assert len(found) == len(set(found)) == count
     for target, method in found:

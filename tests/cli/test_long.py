@@ -1,4 +1,4 @@
-"""An hour of audio through ``qinfer``: the whole transcript, in memory that does not hold the hour."""
+"""An hour of audio through ``qinfer``: a complete transcript, in memory that does not grow with the audio."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def test_an_hour(tmp_path, toy, make_tones):
     output, peak = run([*command, str(tmp_path / "hour.wav"), "--format", "jsonl"])
     transcript = json.loads(output)
     assert transcript["seconds"] == pytest.approx(3600, abs=3)
-    # Every phrase of the hour, none doubled or lost at any of the 150 seams.
+    # Every phrase of the hour, none doubled or lost at any of the 150 joints.
     assert transcript["text"] == "abcabc" * repetitions
     assert peak - run([*command, str(tmp_path / "phrase.wav")])[1] < 100, "an hour is 220 MiB of samples at 16 kHz"

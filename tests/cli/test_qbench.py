@@ -1,9 +1,11 @@
-"""The command: measure, show, compare, techniques; and what it says when it cannot."""
+"""The commands measure, show, compare and techniques, and their errors."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import soundfile
@@ -64,22 +66,48 @@ def test_options_may_come_first(toy, data):
     assert result.exit_code == 0, result.output
 
 
-def test_a_failed_row_is_exit_code_1(toy, data, tmp_path):
-    broken = shutil.copytree(toy.folder, tmp_path / "broken")
-    model = broken / "model.onnx"
+def test_damaged_artifacts_are_failed_rows_and_exit_code_1(toy, data, tmp_path):
+    """A changed file, a missing manifest, no folder: the sound artifact is measured, and the report has all rows."""
+    changed, empty = shutil.copytree(toy.folder, tmp_path / "changed"), tmp_path / "empty"
+    model = changed / "model.onnx"
     model.write_bytes(model.read_bytes()[:-1] + b"!")
-    result = invoke(toy.folder, broken, "--data", data, *FAST)
+    empty.mkdir()
+    folders = [changed, empty, tmp_path / "nowhere", toy.folder]
+    result = invoke(*folders, "--data", data, *FAST, "--report", tmp_path / "report")
     assert result.exit_code == 1
-    assert "model.onnx" in result.output
+    for reason in ("changed failed: ", "SHA-256 differs", "empty failed: ", "nowhere failed: "):
+        assert reason in result.output
+    rows = read_report(tmp_path / "report" / "report.json").rows
+    assert [(row.name, row.failure is None) for row in rows] == [
+        ("toy", True), ("changed", False), ("empty", False), ("nowhere", False),
+    ]  # fmt: skip
+    assert rows[0].speeds
+
+
+def test_no_sound_artifact_is_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", "from qasr.cli.qbench import run; run()", str(tmp_path / "a"), str(tmp_path / "b")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("qbench: error: none of the artifacts can be measured: a: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_baseline_ends_the_command_before_any_measurement(toy, data, tmp_path):
+    from qasr.bench.errors import BenchError
+
+    with pytest.raises(BenchError, match=r"the baseline nowhere cannot be measured: .*no such folder"):
+        invoke(toy.folder, "--baseline", tmp_path / "nowhere", "--data", data, *FAST)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--threads", "two"], "'two' is not numbers with commas between"),
+        (["--threads", "two"], "'two' is not a list of numbers separated by commas"),
         (["--from-verses", "1:1"], "--from-verses and --audio-dir go together"),
         (["--max-rss", "lots"], "lots"),
-        (["--max-per-delta", "little"], "'little' is no number of percentage points"),
+        (["--max-per-delta", "little"], "'little' is not a number of percentage points"),
     ],
 )
 def test_wrong_usage(toy, arguments, message):
@@ -94,8 +122,8 @@ def test_nothing_given():
     assert "Missing argument" in result.output
 
 
-def test_techniques_of_what_is_there(exported, tmp_path):
-    """Two artifacts of the bundled model are taken, none is built; what is not there is named."""
+def test_techniques_of_existing_artifacts(exported, tmp_path):
+    """Two artifacts of the bundled model are taken, none is built; missing ones are listed."""
     folder = tmp_path / "techniques"
     folder.mkdir()
     for target, method in (("onnx-fp32", None), ("onnx-int8", "dynamic")):
@@ -109,8 +137,8 @@ def test_techniques_of_what_is_there(exported, tmp_path):
     assert "not measured" in result.output
 
 
-def test_techniques_without_a_float_one(tmp_path):
+def test_techniques_without_a_baseline(tmp_path):
     from qasr.errors import QasrError
 
-    with pytest.raises(QasrError, match="nothing to compare with: no onnx-fp32 in"):
+    with pytest.raises(QasrError, match="no baseline: no onnx-fp32 in"):
         invoke("techniques", "-o", tmp_path, "--no-export")

@@ -110,11 +110,11 @@ def test_a_bad_file_among_many(run, toy, clip, write_audio, make_tones, tmp_path
 
 def test_json_is_an_object_for_one_file_and_an_array_otherwise(run, toy, clip, tmp_path):
     one = run(clip, "--artifact", toy.folder, "--format", "json", "--levels", "all")
-    found = json.loads(one.out)
-    assert (found["audio"], found["text"], list(found["levels"])) == (str(clip), "abcab", ["letters", "loud"])
-    assert found["segments"][0]["text"] == "abcab"
+    result = json.loads(one.out)
+    assert (result["audio"], result["text"], list(result["levels"])) == (str(clip), "abcab", ["letters", "loud"])
+    assert result["segments"][0]["text"] == "abcab"
     several = run(clip, tmp_path / "none.wav", "--artifact", toy.folder, "--format", "json", "--levels", "all")
-    assert (several.code, json.loads(several.out)) == (1, [found])
+    assert (several.code, json.loads(several.out)) == (1, [result])
 
 
 @pytest.mark.parametrize(
@@ -167,10 +167,10 @@ def test_output_dir(run, toy, clip, write_audio, make_tones, tmp_path, form):
 
 
 def test_two_recordings_never_write_one_file(run, toy, clip, write_audio, make_tones, tmp_path):
-    twin = write_audio("clip.flac", make_tones("c"))
-    done = run(clip, twin, "--artifact", toy.folder, "--output-dir", tmp_path / "out")
+    same_stem = write_audio("clip.flac", make_tones("c"))
+    done = run(clip, same_stem, "--artifact", toy.folder, "--output-dir", tmp_path / "out")
     assert done.code == 2
-    assert f"{clip} and {twin} would be written to one file" in done.err
+    assert f"{clip} and {same_stem} would be written to one file" in done.err
     assert not (tmp_path / "out").exists()
 
 
@@ -281,8 +281,8 @@ def test_a_reader_that_goes_away(toy, clip):
         assert process.wait() != 0
 
 
-def heed_ctrl_c() -> None:
-    """What a shell starts in the background ignores SIGINT, and so do all children, unless told otherwise."""
+def restore_ctrl_c() -> None:
+    """Restore SIGINT, which processes that a shell starts in the background, and their children, ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -294,7 +294,7 @@ def test_an_interrupted_run_leaves_nothing_behind(toy, write_audio, tmp_path, nu
     command = [*QINFER, "-", "--artifact", toy.folder, "--output-dir", tmp_path / "out"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=os.environ | {"TMPDIR": str(scratch)}, preexec_fn=heed_ctrl_c,
+        env=os.environ | {"TMPDIR": str(scratch)}, preexec_fn=restore_ctrl_c,
     ) as process:  # fmt: skip
         process.stdin.write(data[: len(data) // 2])
         process.stdin.flush()

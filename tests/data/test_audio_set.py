@@ -90,16 +90,16 @@ def test_folders_that_may_not_be_read(tmp_path, write_audio, speechlike):
     (tmp_path / "set.jsonl").write_text('{"audio": "a.wav", "text": "a"}\n{"audio": "closed/b.wav"}\n')
     tmp_path.chmod(0o755)
 
-    def said(place: str) -> str:
+    def message(source: str) -> str:
         code = f"""if True:
             import os
             from pathlib import Path
             from qasr.data import DataError, load_data, read_audio_set
             if os.getuid() == 0:
                 os.setuid(65534)
-            for read in (read_audio_set, lambda place: load_data(place, Path())):
+            for read in (read_audio_set, lambda path: load_data(path, Path())):
                 try:
-                    read(Path({place!r}))
+                    read(Path({source!r}))
                 except DataError as error:
                     print(error)
         """
@@ -109,11 +109,11 @@ def test_folders_that_may_not_be_read(tmp_path, write_audio, speechlike):
     closed = tmp_path / "closed"
     closed.chmod(0o444)
     denied = "cannot be read (Permission denied)\n"
-    assert said("set.jsonl") == f"set.jsonl, line 2: closed/b.wav: {denied}" * 2
-    assert said("closed/b.wav") == f"closed/b.wav: {denied}" * 2
-    assert said("closed") == f"closed/b.wav: {denied}closed/dataset_info.json: {denied}"
+    assert message("set.jsonl") == f"set.jsonl, line 2: closed/b.wav: {denied}" * 2
+    assert message("closed/b.wav") == f"closed/b.wav: {denied}" * 2
+    assert message("closed") == f"closed/b.wav: {denied}closed/dataset_info.json: {denied}"
     closed.chmod(0o311)
-    assert said(".") == f"./closed: {denied}" * 2
+    assert message(".") == f"./closed: {denied}" * 2
     closed.chmod(0o755)
 
 
@@ -124,7 +124,7 @@ def test_binary_manifest(tmp_path):
 
 
 def test_bundled_sets():
-    calibration, evaluation = (read_audio_set(place, 1000) for place in (reference.CALIBRATION, reference.EVALUATION))
+    calibration, evaluation = (read_audio_set(path, 1000) for path in (reference.CALIBRATION, reference.EVALUATION))
     assert len(calibration.files) == 64
     assert len(evaluation.files) >= 150
 

@@ -24,12 +24,12 @@ _NASAL = _PLAIN | {"phonemes": "ننن", "shidda_or_rakhawa": "between", "ghonna
 @pytest.fixture
 def sounds(tmp_path, make_tones):
     """Two wav files as bytes."""
-    found = []
+    result = []
     for number, text in enumerate(("abc", "cab")):
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, make_tones(text), 16_000)
-        found.append(path.read_bytes())
-    return found
+        result.append(path.read_bytes())
+    return result
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def scratch(tmp_path):
 
 def stored(sounds, **columns):
     """A dataset with encoded audio inside; nothing but qasr decodes it."""
-    rows = {"audio": [{"bytes": data, "path": f"{place}.wav"} for place, data in enumerate(sounds)], **columns}
+    rows = {"audio": [{"bytes": data, "path": f"{index}.wav"} for index, data in enumerate(sounds)], **columns}
     return datasets.Dataset.from_dict(rows).cast_column("audio", datasets.Audio())
 
 
@@ -77,15 +77,15 @@ def test_a_folder_as_on_the_hub(sounds, scratch, tmp_path):
 
 
 def test_an_id_on_the_hub(sounds, scratch, monkeypatch):
-    asked = []
+    calls = []
 
     def load_dataset(name, cache_dir):
-        asked.append((name, cache_dir))
+        calls.append((name, cache_dir))
         return datasets.DatasetDict({"train": stored(sounds, sentence=["a b", "c"])})
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     data = load_data("some-one/set-v1.0", scratch)
-    assert asked == [("some-one/set-v1.0", None)]
+    assert calls == [("some-one/set-v1.0", None)]
     assert data.name == "some-one/set-v1.0"
     assert [recording.text for recording in data.recordings] == ["a b", "c"]
 

@@ -1,4 +1,4 @@
-"""Evaluation sets of every kind, and what is said of bad ones."""
+"""Evaluation sets of every kind, and errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from qasr.data import DataError, load_data
 
 @pytest.fixture
 def folder(tmp_path, make_tones):
-    place = tmp_path / "set"
-    place.mkdir()
+    path = tmp_path / "set"
+    path.mkdir()
     for number, text in enumerate(("abc", "cab", "abcabc")):
-        soundfile.write(place / f"{number}.wav", make_tones(text), 16_000)
-    return place
+        soundfile.write(path / f"{number}.wav", make_tones(text), 16_000)
+    return path
 
 
 def jsonl(folder, *rows):

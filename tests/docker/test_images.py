@@ -1,4 +1,4 @@
-"""The images: their files, and the steps of the one for CPUs, run as they stand in environments of their own."""
+"""The images: their files, and the build steps of the CPU image, run in environments of their own."""
 
 from __future__ import annotations
 
@@ -39,17 +39,19 @@ def test_services():
         assert set(service.arguments["EXTRAS"].split(",")) <= set(setup["options.extras_require"])
 
 
-def test_the_build_context_holds_every_package():
-    setup = ConfigParser()
-    setup.read(ROOT / "setup.cfg")
-    rooms = {name.split(".")[1] for name in setup["options"]["packages"].split() if "." in name}
-    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert rooms - allowed == set()
+def test_the_build_context_holds_every_package(tmp_path):
+    """All packages, the modules of the root, and what installs them; neither tests nor tools."""
+    prove.copy_context(tmp_path / "context")
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tools"}
+    modules = {path.name for path in ROOT.glob("*.py")}
+    names = {path.name for path in (tmp_path / "context").iterdir()}
+    assert names >= packages | modules | {"setup.cfg", "pyproject.toml", "constraints.txt", "README.md"}
+    assert not names & {"tests", "tools", "docs", "docker"}
 
 
 @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 def test_final_stages(service):
-    """No root, a health check, no build tools, and a base that is named by its digest."""
+    """No root, a health check, no build tools, and a base with a digest."""
     assert prove.last(service.target, "USER") == "10001"
     assert prove.health_check(service.target) == ["qinfer", "--version"]
     copied = [value for keyword, value in prove.chain(service.target) if keyword == "COPY"]
@@ -65,10 +67,10 @@ def test_final_stages(service):
     ("extras", "target", "most_megabytes"), [("onnx", "onnx-int8", 220), ("onnx,openvino", "openvino-int8", 420)]
 )
 def test_cpu_image(extras, target, most_megabytes, exported, tmp_path, capfd):
-    """Its steps give an environment within bounds that transcribes, and has nothing of the build half."""
+    """The environment is small enough, transcribes, and contains nothing of the build half."""
     environment = prove.build(prove.Service("run", {"EXTRAS": extras}), tmp_path)
     assert prove.megabytes(environment) < most_megabytes
-    assert not prove.modules(environment) & set(prove.RUN_HALF_HAS_NO)
+    assert not prove.modules(environment) & set(prove.NOT_IN_RUN_IMAGES)
     home = tmp_path / "home"
     home.mkdir()
     assert prove.run(environment, prove.health_check("run"), home).returncode == 0
@@ -80,14 +82,14 @@ def test_cpu_image(extras, target, most_megabytes, exported, tmp_path, capfd):
     listed = prove.run(environment, ["qexport", "--list"], home)
     assert (listed.returncode, listed.stderr) == (0, "")
     assert "no: torch is not installed, pip install 'qasr[export]'" in listed.stdout
-    # The build half says what to install instead of failing in the middle.
+    # Without the build half the error names what to install.
     refused = prove.run(environment, ["qexport", "--to", "onnx-fp32", "-o", "out"], home)
     assert refused.returncode == 1
     assert refused.stderr == "qexport: error: torch is not installed; type: pip install 'qasr[export]'\n"
 
 
 def test_bench_image(exported, tmp_path):
-    """Its command, in the tests' own environment: every mounted artifact is measured, the report is in its folder."""
+    """The command, in the tests' own environment: it measures all mounted artifacts and writes the report."""
     artifacts, report, home = (tmp_path / name for name in ("artifacts", "report", "home"))
     home.mkdir()
     for target in ("onnx-fp32", "onnx-int8"):
@@ -111,7 +113,7 @@ def test_bench_image(exported, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_arguments_behind_two_dashes_are_the_images():
+def test_arguments_after_two_dashes_go_to_the_image():
     assert prove._split(["cpu", "--build-arg", "EXTRAS=onnx", "--", "--help"]) == (
         ["cpu", "--build-arg", "EXTRAS=onnx"],
         ["--help"],

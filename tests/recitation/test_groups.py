@@ -1,4 +1,4 @@
-"""Phoneme groups equal to quran-transcript's, and sifat tokens given to them."""
+"""Phoneme groups equal to quran-transcript's, and their sifat tokens."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def test_groups_equal_those_of_quran_transcript():
 
 
 def test_as_many_tokens_as_groups_belong_together_one_by_one():
-    # Though by their times they would not.
+    # Times alone would match them otherwise.
     centers, starts = np.array([0.1, 0.2, 5.0]), np.array([1.0, 2.0, 3.0])
     assert groups.align(centers, starts, starts + 0.1).tolist() == [0, 1, 2]
 
 
-def test_a_group_without_its_token_gets_none_and_the_others_theirs():
+def test_a_group_without_a_token_does_not_shift_the_others():
     starts = np.arange(5) * 0.2
     centers = np.delete(starts + 0.05, 2)
     assert groups.align(centers, starts, starts + 0.1).tolist() == [0, 1, -1, 2, 3]

@@ -31,9 +31,9 @@ def constant_model(levels, value=0.0, inputs=("features", "lengths")) -> bytes:
         nodes += [helper.make_node("MatMul", [inputs[0], f"w_{level}"], [f"p_{level}"])]
         nodes += [helper.make_node("Add", [f"p_{level}", f"b_{level}"], [level])]
         outputs += [helper.make_tensor_value_info(level, TensorProto.FLOAT, ["batch", "frames", width])]
-    given = [helper.make_tensor_value_info(inputs[0], TensorProto.FLOAT, ["batch", "frames", 160])]
-    given += [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch"]) for name in inputs[1:]]
-    graph = helper.make_graph(nodes, "constant", given, outputs, initializers)
+    graph_inputs = [helper.make_tensor_value_info(inputs[0], TensorProto.FLOAT, ["batch", "frames", 160])]
+    graph_inputs += [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch"]) for name in inputs[1:]]
+    graph = helper.make_graph(nodes, "constant", graph_inputs, outputs, initializers)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString()
 
 

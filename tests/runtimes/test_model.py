@@ -34,12 +34,12 @@ def model(toy):
 
 def test_the_public_way(toy, write_audio, make_tones):
     path = write_audio("x.wav", make_tones("abcab"))
-    found = qasr.load(toy.folder).transcribe(path)
-    assert found.text == found.levels["letters"].text == "abcab"
-    assert {token.text for token in found.levels["loud"].tokens} == {"[yes]"}
-    assert found.audio == str(path)
-    assert found.seconds == pytest.approx(1.6)
-    assert qasr.load(str(toy.folder)).transcribe(str(path)) == found
+    result = qasr.load(toy.folder).transcribe(path)
+    assert result.text == result.levels["letters"].text == "abcab"
+    assert {token.text for token in result.levels["loud"].tokens} == {"[yes]"}
+    assert result.audio == str(path)
+    assert result.seconds == pytest.approx(1.6)
+    assert qasr.load(str(toy.folder)).transcribe(str(path)) == result
 
 
 def test_tokens_have_the_times_of_the_tones(model, make_tones):
@@ -58,7 +58,7 @@ def test_any_format_and_rate(model, write_audio, make_tones, name, rate):
 
 def test_a_batch_has_the_transcripts_of_its_recordings(model, write_audio, make_tones):
     texts = ["a", "abcabcabc", "cb", "", "abc", "bbbbbbbbbbbbbb"]
-    sources = [write_audio(f"{place}.wav", make_tones(text)) for place, text in enumerate(texts) if text]
+    sources = [write_audio(f"{position}.wav", make_tones(text)) for position, text in enumerate(texts) if text]
     sources.insert(2, make_tones("ccc"))
     alone = [model.transcribe(source) for source in sources]
     for batch_seconds in (0.1, 4.0, 60.0):
@@ -90,9 +90,9 @@ def test_a_window_obeys_the_limits_of_the_artifact(toy, make_tones):
 def test_a_recording_longer_than_its_header_states_is_transcribed_to_its_end(toy, write_audio, make_tones, monkeypatch):
     path = write_audio("x.wav", make_tones("abc" * 10))
     monkeypatch.setattr("qasr.runtimes.recordings.duration", lambda _: 1.0)
-    found = load(toy.folder, window_seconds=4.0).transcribe_batch([path])[0]
-    assert found.text == "abc" * 10
-    assert found.seconds == pytest.approx(9.1)
+    result = load(toy.folder, window_seconds=4.0).transcribe_batch([path])[0]
+    assert result.text == "abc" * 10
+    assert result.seconds == pytest.approx(9.1)
 
 
 def test_a_bad_file_does_not_stop_the_others(model, write_audio, make_tones, tmp_path):
@@ -104,29 +104,29 @@ def test_a_bad_file_does_not_stop_the_others(model, write_audio, make_tones, tmp
     noise = tmp_path / "noise.wav"
     noise.write_bytes(b"no audio at all" * 100)
     sources = [empty, good, tmp_path / "none.wav", nan, short, noise, good]
-    found = dict(model.transcribe_many(sources))
-    assert sorted(found) == list(range(7))
-    assert sorted(place for place in found if not isinstance(found[place], QasrError)) == [1, 6]
-    assert found[1].text == found[6].text == "abc"
-    for place, reason in (
+    result = dict(model.transcribe_many(sources))
+    assert sorted(result) == list(range(7))
+    assert sorted(position for position in result if not isinstance(result[position], QasrError)) == [1, 6]
+    assert result[1].text == result[6].text == "abc"
+    for position, reason in (
         (0, "is empty"),
         (2, "no such file"),
         (3, "NaN or infinite"),
         (4, "lasts 6 ms"),
         (5, "not audio"),
     ):
-        assert isinstance(found[place], AudioError)
-        assert reason in str(found[place])
-        assert str(found[place]).count(sources[place].name) == 1
+        assert isinstance(result[position], AudioError)
+        assert reason in str(result[position])
+        assert str(result[position]).count(sources[position].name) == 1
     with pytest.raises(AudioError):
         model.transcribe_batch(sources)
 
 
 def test_a_clip_that_the_engine_fails_on_does_not_take_its_batch_with_it(toy, make_tones):
     model = Model(toy, FailingOnLongInputs(load_engine(toy, EngineOptions()), longest=60))
-    found = dict(model.transcribe_many([make_tones("abc"), make_tones("abcabc"), make_tones("cba")]))
-    assert (found[0].text, found[2].text) == ("abc", "cba")
-    assert isinstance(found[1], InferenceError)
+    result = dict(model.transcribe_many([make_tones("abc"), make_tones("abcabc"), make_tones("cba")]))
+    assert (result[0].text, result[2].text) == ("abc", "cba")
+    assert isinstance(result[1], InferenceError)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_silence_is_an_empty_transcript(model):
 
 
 class Recorder:
-    """An engine that notes the shapes that it is given."""
+    """An engine that records the shapes of its inputs."""
 
     def __init__(self, engine):
         self.engine, self.shapes = engine, []

@@ -23,14 +23,14 @@ def probe(*arguments):
 @pytest.fixture
 def inputs(tmp_path):
     random = np.random.default_rng(0)
-    given = {
+    arrays = {
         "inputs_0": random.standard_normal((3, 40, 160)).astype(np.float32),
         "lengths_0": np.array([40, 31, 7]),
         "inputs_1": random.standard_normal((1, 11, 160)).astype(np.float32),
         "lengths_1": np.array([11]),
     }
-    np.savez(tmp_path / "in.npz", **given)
-    return given
+    np.savez(tmp_path / "in.npz", **arrays)
+    return arrays
 
 
 def test_logits_and_report(toy, inputs, tmp_path):

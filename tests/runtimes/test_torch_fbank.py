@@ -1,4 +1,4 @@
-"""Features with torch equal those of ``audio``; on its CPU here, on a GPU where there is one."""
+"""Features computed with torch equal those of ``audio``, on torch's CPU and, if there is one, on a GPU."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def test_any_length(device, samples, speechlike):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_blocks_meet(device, speechlike):
-    """50 s is more than lies on the device at a time."""
+    """50 s are computed in more than one block."""
     waveform = np.concatenate([speechlike(49.0), np.zeros(16_000, np.float32)])
-    found = TorchFbank(device)(waveform, 40)
-    assert found.shape == (4998, 40)
-    np.testing.assert_allclose(found, fbank(waveform, 40), atol=1e-5)
+    result = TorchFbank(device)(waveform, 40)
+    assert result.shape == (4998, 40)
+    np.testing.assert_allclose(result, fbank(waveform, 40), atol=1e-5)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -1,1 +1,1 @@
-"""How the bundled model and its data were made: ``python -m tools.reference all --work DIR``."""
+"""Makes the bundled model and its data: ``python -m tools.reference all --work DIR``."""

@@ -1,4 +1,4 @@
-"""``python -m tools.reference``: the stages that make the bundled model and data, one by one or all."""
+"""The stages that make the bundled model and its data: ``python -m tools.reference STAGE``."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ def cli() -> None:
 
 
 def _require_tools() -> None:
-    """Say at once what is missing, not after minutes of work."""
+    """Report missing tools before minutes of work."""
     if find_spec("quran_transcript") is None:
         raise MissingExtraError("quran-transcript", "reference")
     require_espeak()
 
 
-work_option = click.option("--work", type=click.Path(path_type=Path), required=True, help="Folder for what is made.")
+work_option = click.option(
+    "--work", type=click.Path(path_type=Path), required=True, help="Folder of intermediate files."
+)
 
 
 @cli.command()
 @work_option
 def synthesize(work: Path) -> None:
-    """Speak the training and evaluation utterances and compute their features."""
+    """Synthesize the training and evaluation utterances, and compute their features."""
     from .corpus import synthesize as run
 
     _require_tools()
@@ -46,7 +48,7 @@ def synthesize(work: Path) -> None:
 @cli.command()
 @work_option
 @click.option("--steps", default=STEPS, show_default=True)
-@click.option("--resume", is_flag=True, help="Go on from the last saved step.")
+@click.option("--resume", is_flag=True, help="Continue from the last saved step.")
 def train(work: Path, steps: int, resume: bool) -> None:
     """Train the model."""
     from .train import train as run
@@ -58,7 +60,7 @@ def train(work: Path, steps: int, resume: bool) -> None:
 @work_option
 @click.option("--output", type=click.Path(path_type=Path), default=CHECKPOINT, show_default=True)
 def checkpoint(work: Path, output: Path) -> None:
-    """Write the trained weights as a checkpoint folder in fp16."""
+    """Write the trained weights as a checkpoint folder, in fp16."""
     from .pack import pack_checkpoint
 
     pack_checkpoint(work / "weights.pt", output)
@@ -75,7 +77,7 @@ def audio() -> None:
 
 
 @cli.command()
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder; what it holds is replaced.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Output folder, which is replaced.")
 @click.option("--count", default=3_000, show_default=True, help="Utterances.")
 def speech(output: Path, count: int) -> None:
     """Write training utterances as audio with labels, for qtrain."""
@@ -99,7 +101,7 @@ def evaluate(folder: Path, data: Path) -> None:
 @work_option
 @click.pass_context
 def everything(context: click.Context, work: Path) -> None:
-    """Do everything, one stage after the other."""
+    """Run all stages in order."""
     for stage in (synthesize, train, checkpoint):
         context.invoke(stage, **({"work": work, "steps": STEPS} if stage is train else {"work": work}))
     context.invoke(audio)

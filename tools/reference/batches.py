@@ -1,4 +1,4 @@
-"""A split in memory, and the batches that training takes from it."""
+"""A split in memory, and its training batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_PAUSE = 40
 
 @dataclass(frozen=True)
 class Corpus:
-    """A split in memory: all frames in one array, with each utterance's place and label ids."""
+    """A split in memory: all frames in one array, with start and label ids of each utterance."""
 
     features: Any
     starts: list[int]
@@ -29,13 +29,13 @@ class Corpus:
 
     @classmethod
     def read(cls, work: Path, split: str) -> Corpus:
-        """Read what ``corpus.synthesize`` stored."""
+        """Read the files that ``corpus.synthesize`` wrote."""
         rows = json.loads((work / f"{split}.json").read_text(encoding="utf-8"))
         starts = [0, *np.cumsum([row["frames"] for row in rows]).tolist()]
         return cls(np.load(work / f"{split}.features.npy"), starts, rows)
 
     def batches(self, rng: np.random.Generator) -> Iterator[list[int]]:
-        """Utterances of like length together, about ``_BATCH_FRAMES`` frames a batch, in random order."""
+        """Indices of utterances of similar length, about ``_BATCH_FRAMES`` frames per batch, in random order."""
         frames = np.array([row["frames"] for row in self.rows])
         order = np.argsort(frames + rng.uniform(0, 16, frames.size))
         groups: list[list[int]] = [[]]
@@ -43,25 +43,25 @@ class Corpus:
             if groups[-1] and (len(groups[-1]) + 1) * frames[index] > _BATCH_FRAMES:
                 groups.append([])
             groups[-1].append(index)
-        for place in rng.permutation(len(groups)).tolist():
-            yield groups[place]
+        for index in rng.permutation(len(groups)).tolist():
+            yield groups[index]
 
     def batch(self, indices: list[int]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Features (B, T, 160), mask (B, T) and labels level to (B, S), padded."""
+        """Padded features (B, T, 160), mask (B, T), and labels (B, S) by level."""
         return self._pad([[index] for index in indices], [self._frames(index) for index in indices])
 
     def joined(self, indices: list[int], rng: np.random.Generator) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """As ``batch``, of stretches of utterances with pauses between, each at its own level, normalized together."""
+        """As ``batch``, with utterances joined: pauses between them, each at its own volume, normalized together."""
         count = int(rng.integers(2, _MOST_JOINED + 1))
-        groups = [indices[place : place + count] for place in range(0, len(indices), count)]
+        groups = [indices[start : start + count] for start in range(0, len(indices), count)]
         stretches = []
         for group in groups:
             parts = []
             for index in group:
                 pause = rng.normal(-1.2, 0.2, (int(rng.integers(0, _LONGEST_PAUSE)), self.features.shape[1]))
                 parts += [self._frames(index) * rng.uniform(0.7, 1.1) + rng.normal(0.0, 0.4), pause]
-            whole = np.concatenate(parts[:-1])
-            stretches.append(((whole - whole.mean(0)) / (whole.std(0) + 1e-5)).astype(np.float32))
+            joined = np.concatenate(parts[:-1])
+            stretches.append(((joined - joined.mean(0)) / (joined.std(0) + 1e-5)).astype(np.float32))
         return self._pad(groups, stretches)
 
     def _frames(self, index: int) -> Any:

@@ -1,4 +1,4 @@
-"""Utterances: synthesis, augmentation and features, in parallel and the same for the same seed."""
+"""Utterances: synthesis, augmentation and features, in parallel and reproducible by seed."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from .voices import SEEN, TRAINING, UNSEEN, random_delivery, speak
 
 SAMPLE_RATE = 16_000
 CLEAN_SHARE = 0.3
-"""Share of utterances without added noise: a model trained on noise alone fails on clean audio."""
+"""Fraction of utterances without added noise; a model trained on noisy audio alone fails on clean audio."""
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """What is to be spoken, by whom, and the seed of its chances."""
+    """Text, voice, and the seed of all random choices."""
 
     stretch: Stretch
     voice: str
     seed: str
     snr_db: tuple[float, float]
     perturb: bool
-    """Whether speed, timbre and level vary, as in training."""
+    """Whether speed and timbre vary, as in training."""
 
 
 def plan(split: Split, count: int, seed: int) -> list[Utterance]:
     """The utterances of a split. Evaluation alternates between the seen and the unseen voice."""
-    found = []
+    utterances = []
     for index, stretch in enumerate(stretches(split, count, seed)):
         key = f"{split} {seed} {index}"
         if split == "evaluation":
-            found.append(Utterance(stretch, (SEEN, UNSEEN)[index % 2], key, (20.0, 35.0), False))
+            utterances.append(Utterance(stretch, (SEEN, UNSEEN)[index % 2], key, (20.0, 35.0), False))
         elif split == "calibration":
-            found.append(Utterance(stretch, random.Random(key).choice(TRAINING), key, (20.0, 35.0), False))
+            utterances.append(Utterance(stretch, random.Random(key).choice(TRAINING), key, (20.0, 35.0), False))
         else:
-            found.append(Utterance(stretch, random.Random(key).choice(TRAINING), key, (10.0, 40.0), True))
-    return found
+            utterances.append(Utterance(stretch, random.Random(key).choice(TRAINING), key, (10.0, 40.0), True))
+    return utterances
 
 
 def render(utterance: Utterance) -> NDArray[np.float32]:
@@ -52,7 +52,7 @@ def render(utterance: Utterance) -> NDArray[np.float32]:
     rng = random.Random(utterance.seed)
     samples, rate = speak(utterance.stretch.labels.phonemes, random_delivery(utterance.voice, rng))
     speed = rng.uniform(0.93, 1.07) if utterance.perturb else 1.0
-    # Resampling from a rate slightly off changes speed and pitch together, like another vocal tract.
+    # Resampling from a slightly different rate changes speed and pitch together, like another vocal tract.
     audio = soxr.resample(samples, rate * speed, SAMPLE_RATE).astype(np.float32)
     noise = np.random.default_rng(hash_of(utterance.seed))
     if utterance.perturb:
@@ -66,7 +66,7 @@ def render(utterance: Utterance) -> NDArray[np.float32]:
 
 
 def hash_of(text: str) -> int:
-    """A number from a text, the same in every process."""
+    """A number computed from a text, equal in every process."""
     return int.from_bytes(text.encode(), "big") % (1 << 63)
 
 
@@ -78,7 +78,7 @@ def _tilt(audio: NDArray[np.float32], slope: float) -> NDArray[np.float32]:
 
 
 def feature_extractor() -> Any:
-    """The extractor of the checkpoint: 80 log-mel bins, two frames stacked."""
+    """The checkpoint's feature extractor: 80 log-mel bins, two frames stacked."""
     from transformers import SeamlessM4TFeatureExtractor
 
     return SeamlessM4TFeatureExtractor(
@@ -94,7 +94,7 @@ def _features(utterance: Utterance) -> NDArray[np.float16]:
 
 
 def synthesize(work: Path, split: Split, count: int, seed: int, processes: int = 2) -> None:
-    """Render a split and store its features and label ids below ``work``."""
+    """Render a split, and store its features and label ids in ``work``."""
     utterances = plan(split, count, seed)
     with multiprocessing.Pool(processes) as pool:
         features = pool.map(_features, utterances, chunksize=32)

@@ -1,4 +1,4 @@
-"""What is shipped: FLAC files with manifests, and the checkpoint as Hugging Face saves it."""
+"""Writes the shipped files: FLAC audio with manifests, and the checkpoint as Hugging Face saves it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def pack_checkpoint(weights: Path, folder: Path) -> None:
         str(staging / "vocab.json"), pad_token=PAD, target_lang="phonemes", bos_token=None, eos_token=None
     )
     tokenizer.save_pretrained(staging)
-    # safetensors makes files that only their owner may read; a wheel keeps that.
+    # safetensors creates files that only their owner may read, and a wheel keeps the permissions.
     (staging / "model.safetensors").chmod(0o644)
     shutil.rmtree(folder, ignore_errors=True)
     staging.replace(folder)

@@ -18,14 +18,14 @@ from .evaluate import error_rates
 _PEAK_RATE = 1.5e-3
 _WARM_UP = 400
 _CHECK_EVERY = 500
-# From this epoch on, half of the batches hold utterances joined end to end: long recordings sound like that.
+# From this epoch on, half of the batches contain joined utterances, which resemble long recordings.
 _JOIN_FROM_EPOCH = 8
 
 
 def build_config() -> MultiLevelCTCConfig:
-    """3.5 M parameters; widths that are multiples of 64, so that every group format fits."""
+    """3.5 M parameters; widths are multiples of 64, so that every group size divides them."""
     levels = {level: len(tokens) for level, tokens in vocabulary().items()}
-    # 0.4 and ten equal parts of the rest; rounded down, because quran-muaalem refuses a float sum above 1.
+    # 0.4, and ten equal parts of the rest, rounded down because quran-muaalem refuses a sum above 1.
     weights = {level: 0.4 if level == "phonemes" else 0.0599 for level in levels}
     return MultiLevelCTCConfig(
         level_to_vocab_size=levels,
@@ -48,7 +48,7 @@ def build_config() -> MultiLevelCTCConfig:
 
 
 def train(work: Path, *, steps: int, seed: int = 0, resume: bool = False) -> Path:
-    """Train on ``work``'s training split and return the file of the weights; prints held-out error rates on the way."""
+    """Train on the training split in ``work``, and print held-out error rates. Returns the file of the weights."""
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)
     corpus, held_out = Corpus.read(work, "train"), Corpus.read(work, "evaluation")
@@ -63,7 +63,7 @@ def train(work: Path, *, steps: int, seed: int = 0, resume: bool = False) -> Pat
         step, epoch = state["step"], state["epoch"]
     started = time.monotonic()
     while step < steps:
-        # An epoch that was interrupted is drawn anew: its order depends on the seed and its number alone.
+        # An interrupted epoch restarts; its order depends on the seed and the epoch only.
         rng = np.random.default_rng((seed, epoch))
         for indices in corpus.batches(rng):
             for group in optimizer.param_groups:
@@ -93,7 +93,7 @@ def train(work: Path, *, steps: int, seed: int = 0, resume: bool = False) -> Pat
 
 
 def rate(step: int, steps: int) -> float:
-    """Share of the peak learning rate at a step: linear warm-up, then a cosine to zero."""
+    """Fraction of the peak learning rate at a step: linear warm-up, then cosine decay to zero."""
     if step < _WARM_UP:
         return (step + 1) / _WARM_UP
     return 0.5 * (1 + math.cos(math.pi * (step - _WARM_UP) / max(1, steps - _WARM_UP)))

@@ -1,4 +1,4 @@
-"""Verses of the Quran, cut into short stretches and split so that no verse serves two purposes."""
+"""Short stretches of Quran verses, split so that no verse is in two sets."""
 
 from __future__ import annotations
 
@@ -27,38 +27,38 @@ class Stretch:
 
 
 def split_of(verse: str) -> Split:
-    """Which split a verse belongs to, fixed by its number alone: 4 % evaluation, 3 % calibration."""
-    place = int.from_bytes(hashlib.sha256(verse.encode()).digest()[:4], "big") % 100
-    if place < 4:
+    """The split of a verse, determined by its number alone: 4 % evaluation, 3 % calibration."""
+    bucket = int.from_bytes(hashlib.sha256(verse.encode()).digest()[:4], "big") % 100
+    if bucket < 4:
         return "evaluation"
-    return "calibration" if place < 7 else "train"
+    return "calibration" if bucket < 7 else "train"
 
 
 @cache
 def _verses() -> tuple[tuple[str, str], ...]:
     from quran_transcript import Aya
 
-    found = []
+    verses = []
     for aya in Aya(1, 1).get_ayat_after():
         text = aya.get()
-        found.append((f"{text.sura_idx}:{text.aya_idx}", text.uthmani))
-    return tuple(found)
+        verses.append((f"{text.sura_idx}:{text.aya_idx}", text.uthmani))
+    return tuple(verses)
 
 
 def stretches(split: Split, count: int, seed: int) -> list[Stretch]:
-    """``count`` random stretches from the verses of a split, no text twice; the same for the same seed."""
+    """``count`` random stretches from the verses of a split, without duplicates; reproducible by seed."""
     rng = random.Random(f"{split} {seed}")
     pool = [(verse, text.split()) for verse, text in _verses() if split_of(verse) == split]
-    found: dict[str, Stretch] = {}
+    chosen: dict[str, Stretch] = {}
     for _ in range(100 * count):
         verse, words = rng.choice(pool)
         length = min(rng.randint(_FEWEST_WORDS, _MOST_WORDS), len(words))
         start = rng.randint(0, len(words) - length)
         uthmani = " ".join(words[start : start + length])
         labels = phonetize(uthmani)
-        if labels is None or not 6 <= len(labels.phonemes) <= _MOST_PHONEMES or labels.phonemes in found:
+        if labels is None or not 6 <= len(labels.phonemes) <= _MOST_PHONEMES or labels.phonemes in chosen:
             continue
-        found[labels.phonemes] = Stretch(verse, uthmani, labels)
-        if len(found) == count:
-            return list(found.values())
-    raise RuntimeError(f"only {len(found)} of {count} stretches found for {split}")
+        chosen[labels.phonemes] = Stretch(verse, uthmani, labels)
+        if len(chosen) == count:
+            return list(chosen.values())
+    raise RuntimeError(f"only {len(chosen)} of {count} stretches found for {split}")

@@ -1,4 +1,4 @@
-"""espeak-ng voices: what each says for a phoneme label, and who speaks in which split."""
+"""espeak-ng voices: the sound of each phoneme label, and the voices of each split."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from qasr.errors import QasrError
 
 SEEN = "m3"
-"""The evaluation voice that also speaks in training."""
+"""The evaluation voice that is also in the training set."""
 UNSEEN = "Annie"
-"""The evaluation voice that never does."""
+"""The evaluation voice that is not in the training set."""
 
 TRAINING = (
     *("m1", "m2", "m3", "m4", "m6", "m7", "f1", "f2", "f3", "f4"),
@@ -28,8 +28,8 @@ TRAINING = (
     *("boris", "caleb", "david", "ed", "edward", "linda", "max", "miguel", "norbert", "victor"),
 )
 
-# Mnemonics of espeak-ng's Arabic voice. Signs that it has no sound for get one of their own, so that every label can
-# be heard: ikhfa's nasals, qalqala's echo, imala's vowels.
+# Mnemonics of espeak-ng's Arabic voice. Signs that it has no sound for get a distinct one, so that every label is
+# audible: ikhfa's nasals, qalqala's echo, imala's vowels.
 _SOUNDS = {
     "ء": "?",
     "ب": "b",
@@ -70,7 +70,7 @@ _SOUNDS = {
     "ۜ": "_:",
     "ؙ": "u",
 }
-# Long vowels count in beats of two labels.
+# Two labels of a long vowel are one beat.
 _LONG = {"ا": "a:", "ۦ": "i:", "ۥ": "u:", "ـ": "e:"}
 
 
@@ -80,23 +80,23 @@ class EspeakMissingError(QasrError):
 
 @dataclass(frozen=True)
 class Delivery:
-    """How an utterance is spoken."""
+    """Voice, speed and pitch of an utterance."""
 
     voice: str
     words_per_minute: int
     pitch: int
-    """0 to 99, 50 is the voice's own."""
+    """0 to 99; 50 is the voice's default."""
 
 
 def random_delivery(voice: str, rng: random.Random) -> Delivery:
-    """A speed and a pitch for a voice."""
+    """A random speed and pitch for a voice."""
     return Delivery(voice, rng.randint(105, 175), rng.randint(25, 75))
 
 
 def require_espeak() -> None:
-    """Raise EspeakMissingError where espeak-ng is not on the path."""
+    """Raise EspeakMissingError if espeak-ng is not on the path."""
     if shutil.which("espeak-ng") is None:
-        raise EspeakMissingError("espeak-ng is not installed; type: apt-get install espeak-ng (or your system's equal)")
+        raise EspeakMissingError("espeak-ng is not installed; type: apt-get install espeak-ng")
 
 
 def espeak_input(phonemes: str) -> str:
@@ -105,7 +105,7 @@ def espeak_input(phonemes: str) -> str:
     for label, run in itertools.groupby(phonemes):
         length = sum(1 for _ in run)
         sounds += [_LONG[label]] * max(1, round(length / 2)) if label in _LONG else [_SOUNDS[label]] * length
-    # The bar keeps neighbours apart that would read as one mnemonic: d H is not dH.
+    # The bar separates neighbours that would form another mnemonic: d H is not dH.
     return f"[[{'|'.join(sounds)}]]"
 
 

@@ -15,20 +15,20 @@
     };
   };
   const plots = [...document.querySelectorAll("script[data-plot]")].map((script) => {
-    const place = document.getElementById(script.dataset.plot);
+    const element = document.getElementById(script.dataset.plot);
     const figure = JSON.parse(script.textContent);
     // On a phone there is no room for texts within a plot; touching a point shows them.
-    if (place.clientWidth < 500) figure.data.forEach((trace) => {
+    if (element.clientWidth < 500) figure.data.forEach((trace) => {
       delete trace.texttemplate;
       if (trace.mode === "markers+text") trace.mode = "markers";
     });
-    figure.layout.font = { size: place.clientWidth < 500 ? 10 : 12, family: getComputedStyle(document.body).fontFamily };
-    Plotly.newPlot(place, figure.data, figure.layout, { responsive: true, displayModeBar: false });
-    Plotly.relayout(place, colours());
-    return place;
+    figure.layout.font = { size: element.clientWidth < 500 ? 10 : 12, family: getComputedStyle(document.body).fontFamily };
+    Plotly.newPlot(element, figure.data, figure.layout, { responsive: true, displayModeBar: false });
+    Plotly.relayout(element, colours());
+    return element;
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
-    plots.forEach((place) => Plotly.relayout(place, colours())));
+    plots.forEach((element) => Plotly.relayout(element, colours())));
 
   const key = (cell) => {
     const number = parseFloat(cell.textContent.replace("+", ""));

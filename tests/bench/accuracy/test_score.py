@@ -54,7 +54,7 @@ def test_error_rates():
 def test_levels_without_labels_are_left_out():
     found = measure_accuracy([said("a")], data({"phonemes": "a"}), LEVELS)
     assert list(found.levels) == ["phonemes"]
-    with pytest.raises(DataError, match=r"levels \(phonemes, width\); there are labels of other"):
+    with pytest.raises(DataError, match=r"levels \(phonemes, width\); the labels are of other"):
         measure_accuracy([said("a")], data({"other": "a"}), LEVELS)
 
 
@@ -128,5 +128,6 @@ def test_garbage():
     )
     assert garbage(accuracy(0.98), heard, accuracy(0.97), 0.5) is None
     assert (
-        garbage(accuracy(0.98), heard, accuracy(0.97), 0.95) == "garbage: 95 % of its phonemes are not the baseline's"
+        garbage(accuracy(0.98), heard, accuracy(0.97), 0.95)
+        == "garbage: 95 % of its phonemes differ from the baseline's"
     )

@@ -14,7 +14,7 @@ def test_one_artifact_is_the_two_sample_t_test():
     assert (shift.value, shift.error, shift.freedom) == pytest.approx((3.0, (2 / 3) ** 0.5, 4.0))
     assert shift.chance == pytest.approx(0.02131, abs=1e-5)
     # The 97.5th percentile of t with 4 degrees of freedom is 2.776.
-    assert shift.visible(0.05) == pytest.approx(2.776 * (2 / 3) ** 0.5, abs=1e-3)
+    assert shift.detectable(0.05) == pytest.approx(2.776 * (2 / 3) ** 0.5, abs=1e-3)
 
 
 def test_the_variance_is_pooled_but_never_below_an_artifacts_own():
@@ -36,7 +36,7 @@ def test_degrees_of_freedom():
 
 def test_what_tells_nothing():
     (single,) = shifts([[1.0]], [[9.0]])
-    assert (single.chance, single.visible(0.01)) == (1.0, float("inf"))
+    assert (single.chance, single.detectable(0.01)) == (1.0, float("inf"))
     assert Shift(0.0, 0.0, 4).chance == 1.0
     assert Shift(0.1, 0.0, 4).chance == 0.0
 

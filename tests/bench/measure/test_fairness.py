@@ -25,13 +25,13 @@ def bench(data, artifacts, **changes):
     [
         ("lies", "error rate"),
         ("mute", "empty"),
-        ("cheats", "from those it should give"),
+        ("cheats", "% from the expected ones"),
         ("dies", "killed by SIGSEGV"),
-        ("exits", "died with exit code 3: the driver went away"),
+        ("exits", "exit code 3: the driver went away"),
         ("raises", "ZeroDivisionError: by nothing"),
-        ("hangs", "hangs: no sign of life for 2 s"),
-        ("dies-loading", "died with exit code 9"),
-        ("crashes-at-the-end", "died with exit code 7"),
+        ("hangs", "hangs: no answer for 2 s"),
+        ("dies-loading", "exit code 9"),
+        ("crashes-at-the-end", "exit code 7"),
     ],
 )
 def test_caught(tone_data, named, name, reason):
@@ -41,7 +41,7 @@ def test_caught(tone_data, named, name, reason):
     assert good.failure is None
     assert good.speeds
     assert reason in bad.failure
-    assert (bad.speeds, bad.visits, bad.accuracy) == ([], [], None)
+    assert (bad.speeds, bad.processes, bad.accuracy) == ([], [], None)
 
 
 def test_chatter_on_stdout_is_no_answer(tone_data, named):
@@ -58,11 +58,11 @@ def test_sleeping_is_time(tone_data, named):
     for query in slow.speeds[0].queries:
         assert query.latency_seconds >= query.inference_seconds >= SLEEP_SECONDS
         assert query.features_seconds < SLEEP_SECONDS
-    assert slow.visits[0].first_seconds >= SLEEP_SECONDS
+    assert slow.processes[0].first_inference_seconds >= SLEEP_SECONDS
 
 
 def test_a_leak_is_memory(tone_data, named):
-    """Every inference keeps 4 MB. In a visit: one to load, three to warm up, five measured; to within 8 MB."""
+    """Every inference keeps 4 MB. In a process: one to load, three to warm up, five measured; to within 8 MB."""
     good, leaky = bench(tone_data, [named("good"), named("leaks")], scenarios=("single-stream",)).rows
     grown = figures.peak_rss_bytes(leaky) - figures.peak_rss_bytes(good)
     assert grown == pytest.approx(9 * LEAK_BYTES, abs=8e6)
@@ -79,5 +79,5 @@ def test_peak_memory_is_the_childs_own(tone_data, named):
 def test_a_baseline_that_fails_ends_the_run(tone_data, named):
     from qasr.bench.errors import BenchError
 
-    with pytest.raises(BenchError, match="the baseline dies-loading failed: died with exit code 9"):
+    with pytest.raises(BenchError, match="the baseline dies-loading failed: exit code 9"):
         bench(tone_data, [named("dies-loading"), named("good")])

@@ -130,7 +130,7 @@ def test_server_at_a_rate_that_holds():
     model = Pretender(0.002)
     outcome = SCENARIOS["server"](model, setup(rate_hz=100.0, min_queries=50, latency_bound_seconds=5.0))
     (trial,) = outcome.trials
-    assert trial.holds
+    assert trial.within_bound
     assert (trial.round, trial.rate_hz, trial.queries) == (3, 100.0, 50)
     assert len(outcome.queries) == 50
     assert all(query.clips == 1 for query in outcome.queries)
@@ -144,7 +144,7 @@ def test_server_overloaded_waits_in_the_queue():
     """50 queries of 20 ms, two at a time, arriving at once, take 0.5 s: the last waits for that long."""
     outcome = SCENARIOS["server"](Pretender(0.02), setup(rate_hz=10_000.0, min_queries=50, latency_bound_seconds=0.1))
     (trial,) = outcome.trials
-    assert not trial.holds
+    assert not trial.within_bound
     assert trial.latency_seconds >= 0.45
     first, last = outcome.queries[0], outcome.queries[-1]
     assert last.latency_seconds > first.latency_seconds
@@ -157,8 +157,8 @@ def test_server_searches_the_highest_rate():
     """Alone a clip takes 10 ms; two together as long, so that up to 200 a second can be served."""
     outcome = SCENARIOS["server"](Pretender(0.01), setup(min_queries=60, latency_bound_seconds=0.2))
     assert len(outcome.trials) == 6
-    holding = [trial.rate_hz for trial in outcome.trials if trial.holds]
-    failing = [trial.rate_hz for trial in outcome.trials if not trial.holds]
+    holding = [trial.rate_hz for trial in outcome.trials if trial.within_bound]
+    failing = [trial.rate_hz for trial in outcome.trials if not trial.within_bound]
     assert holding
     assert all(high > max(holding) for high in failing)
     assert len(outcome.queries) >= 60

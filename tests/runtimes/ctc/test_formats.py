@@ -50,9 +50,9 @@ def test_cues_show_every_level_asked_for():
 def test_a_cue_stays_a_second_where_the_next_one_allows():
     tokens = [Token(1, "a", 0.0, 0.02, 1.0), Token(1, "b", 0.6, 0.62, 1.0)]
     segments = [Segment("a", 0.0, 0.02, 1.0), Segment("b", 0.6, 0.62, 1.0)]
-    found = srt([Transcript("x", "ab", 2.0, {"l": LevelResult("ab", 1.0, tokens)}, [], segments)])
-    assert "00:00:00,000 --> 00:00:00,600" in found
-    assert "00:00:00,600 --> 00:00:01,600" in found
+    result = srt([Transcript("x", "ab", 2.0, {"l": LevelResult("ab", 1.0, tokens)}, [], segments)])
+    assert "00:00:00,000 --> 00:00:00,600" in result
+    assert "00:00:00,600 --> 00:00:01,600" in result
 
 
 def test_silence_makes_valid_subtitles():

@@ -44,7 +44,7 @@ def test_a_local_model_gives_what_the_whole_gives(seed, window, overlap):
 
 def test_a_token_on_the_seam_is_neither_doubled_nor_lost():
     left = [0, 0, 0, 0, 7, 0, 0, 0, 0, 0]
-    right = [0, 0, 0, 0, 0, 7, 0, 0, 0, 0]  # the second window hears the same token one frame later
+    right = [0, 0, 0, 0, 0, 7, 0, 0, 0, 0]  # the second window has the same token one frame later
     stitcher = Stitcher()
     stitcher.add(frames_of(left), 0)
     stitcher.add(frames_of(right), 0)

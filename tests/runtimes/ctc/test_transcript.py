@@ -35,37 +35,37 @@ RECITATION = {
 
 
 def test_specials_are_dropped_and_the_delimiter_is_a_space():
-    found = transcript_of({"text": [2, 3, 4, 1, 2, 0, 2, 3, 4, 4, 2]}, WORDS)
-    assert found.text == "hi hi"
-    assert [token.text for token in found.levels["text"].tokens] == [" ", "h", "i", " ", " ", "h", "i", " "]
+    result = transcript_of({"text": [2, 3, 4, 1, 2, 0, 2, 3, 4, 4, 2]}, WORDS)
+    assert result.text == "hi hi"
+    assert [token.text for token in result.levels["text"].tokens] == [" ", "h", "i", " ", " ", "h", "i", " "]
 
 
 def test_times_and_confidences_are_those_of_the_frames():
-    found = transcript_of({"letters": path(100, t10=1, t11=1, t60=2)}, LETTERS)
-    first, second = found.levels["letters"].tokens
+    result = transcript_of({"letters": path(100, t10=1, t11=1, t60=2)}, LETTERS)
+    first, second = result.levels["letters"].tokens
     assert (first.id, first.text, first.start, first.end, first.confidence) == (1, "a", 0.2, 0.24, 0.5)
     assert (second.start, second.end) == (1.2, 1.22)
-    assert found.levels["letters"].confidence == 0.5
-    assert found.seconds == 2.0
+    assert result.levels["letters"].confidence == 0.5
+    assert result.seconds == 2.0
 
 
 def test_silence_gives_an_empty_transcript():
-    found = transcript_of({"letters": [0] * 20}, LETTERS)
-    assert (found.text, found.segments, found.groups) == ("", [], [])
-    assert found.levels["letters"].confidence == 0.0
+    result = transcript_of({"letters": [0] * 20}, LETTERS)
+    assert (result.text, result.segments, result.groups) == ("", [], [])
+    assert result.levels["letters"].confidence == 0.0
 
 
 def test_segments_end_at_pauses():
-    found = transcript_of({"letters": path(100, t10=1, t20=2, t60=1)}, LETTERS)
-    assert [(one.text, one.start, one.end) for one in found.segments] == [("ab", 0.2, 0.42), ("a", 1.2, 1.22)]
+    result = transcript_of({"letters": path(100, t10=1, t20=2, t60=1)}, LETTERS)
+    assert [(one.text, one.start, one.end) for one in result.segments] == [("ab", 0.2, 0.42), ("a", 1.2, 1.22)]
 
 
 def test_segments_end_after_ten_seconds_without_a_pause():
     best = [0, 1, 0, 2] * 300
-    found = transcript_of({"letters": best}, LETTERS)
-    assert len(found.segments) == 3
-    assert all(one.end - one.start <= 10.0 for one in found.segments)
-    assert "".join(one.text for one in found.segments) == found.text
+    result = transcript_of({"letters": best}, LETTERS)
+    assert len(result.segments) == 3
+    assert all(one.end - one.start <= 10.0 for one in result.segments)
+    assert "".join(one.text for one in result.segments) == result.text
 
 
 def test_a_pause_within_a_word_does_not_cut_it():
@@ -75,25 +75,25 @@ def test_a_pause_within_a_word_does_not_cut_it():
 
 
 def test_a_long_phoneme_group_stays_in_one_segment():
-    found = transcript_of({"phonemes": path(100, t5=1, t7=3, t10=2, t40=2, t70=1), "ghonna": [0] * 100}, RECITATION)
-    assert [one.text for one in found.segments] == ["قَاا", "ق"]
-    assert "".join(one.text for one in found.segments) == found.text
+    result = transcript_of({"phonemes": path(100, t5=1, t7=3, t10=2, t40=2, t70=1), "ghonna": [0] * 100}, RECITATION)
+    assert [one.text for one in result.segments] == ["قَاا", "ق"]
+    assert "".join(one.text for one in result.segments) == result.text
 
 
 def test_sifat_belong_to_groups():
-    found = transcript_of(
+    result = transcript_of(
         {"phonemes": path(50, t5=1, t7=3, t20=2, t22=2, t40=1), "ghonna": path(50, t5=1, t21=2, t41=1)}, RECITATION
     )
-    assert [group.text for group in found.groups] == ["قَ", "اا", "ق"]
-    assert [group.sifat["ghonna"].text for group in found.groups] == ["[مغن]", "[لا غنة]", "[مغن]"]
-    assert (found.groups[0].start, found.groups[0].end) == (0.1, 0.16)
+    assert [group.text for group in result.groups] == ["قَ", "اا", "ق"]
+    assert [group.sifat["ghonna"].text for group in result.groups] == ["[مغن]", "[لا غنة]", "[مغن]"]
+    assert (result.groups[0].start, result.groups[0].end) == (0.1, 0.16)
 
 
 def test_a_missing_sifa_is_none():
-    found = transcript_of(
+    result = transcript_of(
         {"phonemes": path(50, t5=1, t7=3, t20=2, t22=2, t40=1), "ghonna": path(50, t5=1, t41=2)}, RECITATION
     )
-    assert [group.sifat["ghonna"] and group.sifat["ghonna"].text for group in found.groups] == [
+    assert [group.sifat["ghonna"] and group.sifat["ghonna"].text for group in result.groups] == [
         "[مغن]",
         None,
         "[لا غنة]",
@@ -101,14 +101,14 @@ def test_a_missing_sifa_is_none():
 
 
 def test_select_keeps_the_requested_levels():
-    found = transcript_of({"phonemes": path(50, t5=1), "ghonna": path(50, t5=1)}, RECITATION)
-    assert list(select(found, ["phonemes"]).levels) == ["phonemes"]
-    assert select(found, ["phonemes"]).groups == []
-    narrowed = select(found, ["ghonna"])
+    result = transcript_of({"phonemes": path(50, t5=1), "ghonna": path(50, t5=1)}, RECITATION)
+    assert list(select(result, ["phonemes"]).levels) == ["phonemes"]
+    assert select(result, ["phonemes"]).groups == []
+    narrowed = select(result, ["ghonna"])
     assert (list(narrowed.levels), narrowed.text) == (["ghonna"], "ق")
     assert list(narrowed.groups[0].sifat) == ["ghonna"]
     with pytest.raises(UnknownLevelError, match=r"no level 'gonna'; did you mean ghonna\?") as caught:
-        select(found, ["phonemes", "gonna"])
+        select(result, ["phonemes", "gonna"])
     assert (caught.value.level, caught.value.available) == ("gonna", ("phonemes", "ghonna"))
     with pytest.raises(UnknownLevelError, match="no level 'x'; available are phonemes, ghonna"):
-        select(found, ["x"])
+        select(result, ["x"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from qasr.artifacts import read
-from qasr.kernels.layout import dequantize, pack
+from qasr.gpu.layout import dequantize, pack
 from qasr.runtimes import EngineOptions, OptionError, load_engine
 from qasr.runtimes.hf.packed import WideningLinear
 
@@ -43,9 +43,9 @@ def test_products(bias):
     rows = torch.randn(2, 7, 128, generator=torch.Generator().manual_seed(1))
     expected = rows @ exact.weight.t() + (exact.bias if bias else 0.0)
     torch.testing.assert_close(exact(rows), expected)
-    found = half(rows)
-    assert found.dtype == torch.float32
-    assert 1e-5 < float((found - expected).norm() / expected.norm()) < 1e-2
+    result = half(rows)
+    assert result.dtype == torch.float32
+    assert 1e-5 < float((result - expected).norm() / expected.norm()) < 1e-2
 
 
 def test_nothing_is_kept_wide():
@@ -72,7 +72,7 @@ def test_a_checkpoint_stays_packed_on_a_cpu(exported):
     assert held == artifact.manifest.precision.weight_bytes["int32"] * (1 + 4 * 8 / (4 * 64))
     half = load_engine(artifact, EngineOptions(precision="bf16"))
     assert half.kernels() == engine.kernels() == {"WideningLinear": 32, "float Linear": 12}
-    found = half.infer(features, lengths)
+    result = half.infer(features, lengths)
     for level, logits in exact.items():
-        assert found[level].dtype == np.float32
-        assert 1e-6 < np.linalg.norm(found[level][0] - logits[0]) / np.linalg.norm(logits[0]) < 1e-2, level
+        assert result[level].dtype == np.float32
+        assert 1e-6 < np.linalg.norm(result[level][0] - logits[0]) / np.linalg.norm(logits[0]) < 1e-2, level

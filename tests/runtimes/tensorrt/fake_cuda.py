@@ -35,8 +35,8 @@ class FakeCuda:
             self.calls.append(name)
             if name == self.fail:
                 return (Status(self.status),)
-            given = getattr(self, f"_{name}", lambda *_: ())(*arguments)
-            return (Status(OK), *given)
+            values = getattr(self, f"_{name}", lambda *_: ())(*arguments)
+            return (Status(OK), *values)
 
         return call
 
@@ -101,7 +101,7 @@ class Status(int):
 
 
 class FakeTrt:
-    """An engine whose outputs are sums of the features up to each clip's length, times the place of the class."""
+    """An engine whose outputs are sums of the features up to each clip's length, times the position of the class."""
 
     __version__ = "1.7.1"
     TensorIOMode = SimpleNamespace(INPUT="input", OUTPUT="output")
@@ -133,8 +133,8 @@ class FakeEngine:
         self.names = ["features", "lengths", *trt.levels]
         self.num_io_tensors = len(self.names)
 
-    def get_tensor_name(self, place):
-        return self.names[place]
+    def get_tensor_name(self, position):
+        return self.names[position]
 
     def get_tensor_mode(self, name):
         return "input" if name in ("features", "lengths") else "output"

@@ -1,4 +1,4 @@
-"""The TensorRT engine up to the driver's calls, which fakes take: a GPU is needed for no more than that."""
+"""The TensorRT engine with fakes of CUDA and TensorRT, so that no GPU is needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from qasr import load
 from qasr.artifacts import ArtifactError, InputLimits, create
-from qasr.kernels import cuda
+from qasr.gpu import cuda
 from qasr.runtimes import (
     DeviceError,
     EngineOptions,
@@ -36,8 +36,8 @@ def make_artifact(tmp_path, make_manifest):
     def make(limits=LIMITS, **execution):
         with create(tmp_path / "engine") as staging:
             (staging.folder / "model.engine").write_bytes(b"an engine")
-            told = EXECUTION | execution
-            return staging.publish(make_manifest("tensorrt-int8", engine="tensorrt", execution=told, limits=limits))
+            settings = EXECUTION | execution
+            return staging.publish(make_manifest("tensorrt-int8", engine="tensorrt", execution=settings, limits=limits))
 
     return make
 
@@ -49,7 +49,7 @@ def artifact(make_artifact):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """Puts fakes in the place of CUDA and TensorRT; returns the CUDA one."""
+    """Replaces CUDA and TensorRT by fakes, and returns the one of CUDA."""
 
     def put(fake=None, **options):
         fake = fake or FakeCuda()
@@ -62,7 +62,7 @@ def gpu(monkeypatch):
     return put
 
 
-def given(batch=2, frames=7, seed=0):
+def random_batch(batch=2, frames=7, seed=0):
     features = np.random.default_rng(seed).standard_normal((batch, frames, 160)).astype(np.float32)
     return features, np.array([frames, *[frames - 2] * (batch - 1)], np.int64)
 
@@ -73,18 +73,18 @@ def expected(features, lengths):
 
 
 def check(engine, *call):
-    found = engine.infer(*call)
+    result = engine.infer(*call)
     for level, logits in expected(*call).items():
-        np.testing.assert_allclose(found[level], logits, rtol=1e-4, atol=1e-4)
-        assert found[level].dtype == np.float32
+        np.testing.assert_allclose(result[level], logits, rtol=1e-4, atol=1e-4)
+        assert result[level].dtype == np.float32
 
 
 def test_computes_what_the_engine_does(artifact, gpu):
     gpu()
     engine = load_engine(artifact, EngineOptions(device="cuda"))
-    check(engine, *given())
-    check(engine, *given(1, 3))
-    check(engine, *given(3, 11))
+    check(engine, *random_batch())
+    check(engine, *random_batch(1, 3))
+    check(engine, *random_batch(3, 11))
     assert engine.kernels() == {"inspected layers": 2}
 
 
@@ -94,7 +94,7 @@ def test_a_shape_that_repeats_is_a_graph(artifact, gpu):
     engine = load_engine(artifact, EngineOptions())
     for seed in range(4):
         fake.calls.clear()
-        check(engine, *given(seed=seed))
+        check(engine, *random_batch(seed=seed))
         assert ("cudaStreamBeginCapture" in fake.calls) is (seed == 1)
         assert ("cudaGraphLaunch" in fake.calls) is (seed > 0)
         assert ("cudaMalloc" in fake.calls) is (seed == 0)
@@ -105,18 +105,18 @@ def test_graphs_go_when_their_buffers_do(artifact, gpu):
     fake = gpu()
     engine = load_engine(artifact, EngineOptions())
     for _ in range(2):
-        check(engine, *given())
+        check(engine, *random_batch())
     assert len(fake.graphs) == 1
-    check(engine, *given(4, 50))
+    check(engine, *random_batch(4, 50))
     assert not fake.graphs
-    check(engine, *given())
-    check(engine, *given(seed=5))
+    check(engine, *random_batch())
+    check(engine, *random_batch(seed=5))
 
 
 def test_a_batch_over_the_engines_goes_through_in_parts(artifact, gpu):
     fake = gpu(largest=(4, 1500))
     engine = load_engine(artifact, EngineOptions())
-    check(engine, *given(9, 5))
+    check(engine, *random_batch(9, 5))
     assert fake.calls.count("cudaStreamSynchronize") == 3
 
 
@@ -124,7 +124,7 @@ def test_close_releases_all(artifact, gpu):
     fake = gpu()
     engine = load_engine(artifact, EngineOptions())
     for _ in range(3):
-        check(engine, *given())
+        check(engine, *random_batch())
     assert len(fake.memory) == 8
     engine.close()
     assert not fake.memory
@@ -133,7 +133,7 @@ def test_close_releases_all(artifact, gpu):
 
 
 def test_two_streams(artifact, gpu, monkeypatch):
-    """Two batches are on the GPU at once, each in memory of its own, set to the GPU of the thread that asks."""
+    """Two batches are on the GPU at once, each in its own memory; each thread selects the GPU."""
     fake = gpu()
     engine = load_engine(artifact, EngineOptions(streams=2))
     together = Barrier(2, timeout=20)
@@ -145,9 +145,9 @@ def test_two_streams(artifact, gpu, monkeypatch):
     monkeypatch.setattr(fake, "_cudaStreamSynchronize", synchronize, raising=False)
     fake.calls.clear()
     with ThreadPoolExecutor(2) as pool:
-        asked = [given(seed=seed) for seed in range(2)]
-        for call, found in zip(asked, pool.map(lambda call: engine.infer(*call), asked), strict=True):
-            np.testing.assert_allclose(found["letters"], expected(*call)["letters"], rtol=1e-4, atol=1e-4)
+        batches = [random_batch(seed=seed) for seed in range(2)]
+        for call, result in zip(batches, pool.map(lambda call: engine.infer(*call), batches), strict=True):
+            np.testing.assert_allclose(result["letters"], expected(*call)["letters"], rtol=1e-4, atol=1e-4)
     assert len(fake.memory) == 2 * 8
     assert fake.calls.count("cudaSetDevice") == 2
     engine.close()
@@ -159,14 +159,14 @@ def test_too_long_a_batch(artifact, gpu):
     gpu()
     engine = load_engine(artifact, EngineOptions())
     with pytest.raises(InferenceError, match="1600 frames are more than the 1500 it was built for"):
-        engine.infer(*given(1, 1600))
+        engine.infer(*random_batch(1, 1600))
 
 
 def test_a_shape_that_the_engine_refuses(artifact, gpu):
     gpu(largest=(4, 10))
     engine = load_engine(artifact, EngineOptions())
     with pytest.raises(InferenceError, match=r"the GPU failed on \(1, 20, 160\) \(features .* is outside the range"):
-        engine.infer(*given(1, 20))
+        engine.infer(*random_batch(1, 20))
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_gpu_that_fails(artifact, gpu, call, status, message):
     engine = load_engine(artifact, EngineOptions())
     fake.fail, fake.status = call, status
     with pytest.raises(InferenceError, match=message) as error:
-        engine.infer(*given())
+        engine.infer(*random_batch())
     assert "\n" not in str(error.value)
     fake.fail = "cudaFree"
     engine.close()
@@ -239,17 +239,17 @@ def test_longer_recordings_go_through_in_windows(make_artifact, gpu):
     gpu(largest=(4, 150))
     samples = np.random.default_rng(0).standard_normal(16_000 * 10).astype(np.float32)
     with load(make_artifact(InputLimits(1, 150, 4)).folder, device="cuda") as model:
-        found = model.transcribe(samples)
-    assert found.seconds == 10.0
+        result = model.transcribe(samples)
+    assert result.seconds == 10.0
 
 
 def test_shorter_clips_are_padded(make_artifact, gpu):
     gpu(shortest=50)
     engine = load_engine(make_artifact(InputLimits(50, 1500, 4)), EngineOptions())
-    call = given(2, 7)
-    found = engine.infer(*call)
+    call = random_batch(2, 7)
+    result = engine.infer(*call)
     for level, logits in expected(*call).items():
-        np.testing.assert_allclose(found[level][:, :7], logits, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(result[level][:, :7], logits, rtol=1e-4, atol=1e-4)
 
 
 def test_tensorrt_rtx_makes_its_own_graphs_and_keeps_its_kernels(make_artifact, gpu, tmp_path):
@@ -259,7 +259,7 @@ def test_tensorrt_rtx_makes_its_own_graphs_and_keeps_its_kernels(make_artifact, 
     for start in range(2):
         engine = load_engine(artifact, options)
         for seed in range(3):
-            check(engine, *given(seed=seed))
+            check(engine, *random_batch(seed=seed))
         engine.close()
         assert kept.read_bytes() == b"kernels" + b" more" * (start + 1)
     assert "cudaStreamBeginCapture" not in fake.calls
@@ -311,8 +311,8 @@ def test_an_engine_of_other_levels(artifact, gpu, tmp_path):
 def test_reasons_in_the_list_of_targets(monkeypatch, flavours, capability, message):
     monkeypatch.setattr(cuda, "bindings", lambda: FakeCuda(capability))
     monkeypatch.setattr(runtime.tensorrt, "installed", lambda: flavours)
-    found = runtime.unsupported_reason({})
-    assert (found is None) if message is None else re.match(message, found)
+    result = runtime.unsupported_reason({})
+    assert (result is None) if message is None else re.match(message, result)
 
 
 def test_without_a_gpu(monkeypatch):
