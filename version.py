@@ -1,4 +1,4 @@
-"""The version of qasr, which ``setup.cfg`` reads from here, and what is installed of libraries."""
+"""The version of qasr, which ``setup.cfg`` reads from here, and versions of installed libraries."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ __version__ = "0.1.0"
 
 
 def version_of(library: str) -> str:
-    """Release of ``library`` installed here. Raises importlib.metadata.PackageNotFoundError."""
+    """Version of ``library`` as installed. Raises importlib.metadata.PackageNotFoundError."""
     return importlib.metadata.version(distribution(library))
 
 
 def installed(module: str) -> bool:
-    """Whether a module, or a part of one, can be imported here."""
+    """Whether a module or submodule can be imported."""
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # the package that it is a part of
+    except ModuleNotFoundError:  # the parent package
         return False
 
 
 def distribution(library: str) -> str:
-    """The name under which ``library`` is installed: its build for GPUs may have one of its own."""
+    """Name of the distribution that provides ``library``: its GPU build may have a name of its own."""
     try:
         importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:

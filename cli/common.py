@@ -1,4 +1,4 @@
-"""What the commands share: one-line errors, exit codes, verbosity, and an end that leaves nothing behind."""
+"""Shared by all commands: errors as one line, exit codes, verbosity, and clean-up after Ctrl-C and ``kill``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-from ..errors import QasrError
+from ..errors import QasrError, first_line
 
 OK, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -21,7 +21,7 @@ _VERBOSE = "QASR_VERBOSE"
 
 
 def together(options: Iterable[Callable[..., Any]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """One decorator for several options, which a command shows in the order given."""
+    """One decorator for several options, which help lists in the order of ``options``."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(list(options)):
@@ -31,20 +31,23 @@ def together(options: Iterable[Callable[..., Any]]) -> Callable[[Callable[..., A
     return decorate
 
 
-def group_size_option(said: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """``--group-size`` with the help ``said``: one of the sizes that engines know, as a number."""
+def group_size_option(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--group-size`` with ``help_text``: one of the sizes that engines support, as a number."""
     return click.option(
         "--group-size",
         type=click.Choice(["16", "32", "64", "128", "256"]),
         callback=lambda _context, _option, value: None if value is None else int(value),
-        help=said,
+        help=help_text,
     )
 
 
-def refuse_idle(given: Mapping[str, Any], applies: Mapping[str, tuple[bool, str]]) -> None:
-    """Raise click.UsageError for an option that was given and would do nothing; ``applies``: whether it does, where."""
+def refuse_idle(values: Mapping[str, Any], applies: Mapping[str, tuple[bool, str]]) -> None:
+    """Raise click.UsageError for an option that has a value and would have no effect.
+
+    ``applies`` has, by option, whether it has an effect, and what it is for.
+    """
     for name, (does, where) in applies.items():
-        if given[name] not in (None, False) and not does:
+        if values[name] not in (None, False) and not does:
             raise click.UsageError(f"--{name.replace('_', '-')} is for {where} alone")
 
 
@@ -65,9 +68,9 @@ def verbosity(function: Callable[..., Any]) -> Callable[..., Any]:
 def main(command: click.Command, *, interrupted: str = "interrupted; nothing was left behind") -> NoReturn:
     """Run a command and leave with its exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 143 terminated.
 
-    ``interrupted`` is said after Ctrl-C.
+    ``interrupted`` is the message after Ctrl-C.
     """
-    # As an exception, so that a `kill` runs the same clean-up as Ctrl-C.
+    # SIGTERM raises an exception, so that `kill` runs the same clean-up as Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         code = command.main(prog_name=_name(command), standalone_mode=False)
@@ -75,25 +78,27 @@ def main(command: click.Command, *, interrupted: str = "interrupted; nothing was
         error.show()
         code = USAGE
     except (click.Abort, KeyboardInterrupt):
-        _say(command, interrupted)
+        _print(command, interrupted)
         code = INTERRUPTED
     except QasrError as error:
-        _say(command, f"error: {error}")
+        _print(command, f"error: {error}")
         code = FAILED
     except BrokenPipeError:
-        # The reader went away (`| head`); keep Python from complaining when it flushes stdout.
+        # The reader of stdout has ended (`| head`): prevent a second error when Python flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
     except Exception as error:
         if os.environ.get(_VERBOSE):
             traceback.print_exc()
-        reason = (str(error).strip().splitlines() or [""])[0]
-        _say(command, f"unexpected {type(error).__name__}: {reason} (a bug of qasr: please report it; -v shows where)")
+        _print(
+            command,
+            f"unexpected {type(error).__name__}: {first_line(error)} (a bug of qasr: please report it; -v shows where)",
+        )
         code = FAILED
     sys.exit(code if isinstance(code, int) else OK)
 
 
-def _say(command: click.Command, message: str) -> None:
+def _print(command: click.Command, message: str) -> None:
     click.echo(f"{_name(command)}: {' '.join(message.split())}", err=True)
 
 

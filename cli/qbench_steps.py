@@ -97,7 +97,7 @@ def require_libraries() -> None:
 
 def _load_data(options: dict[str, Any], scratch: Path) -> LabelledSet:
     from ..data import load_data
-    from ..recitation.verses import from_verses
+    from ..data.verses import from_verses
 
     verses, folder = options["from_verses"], options["audio_dir"]
     if (verses is None) != (folder is None):

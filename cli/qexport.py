@@ -20,7 +20,7 @@ from ..exporters import TARGETS, UnknownTargetError, find
 from ..exporters.asked import MAP
 from ..exporters.asked import method as asked_method
 from ..exporters.build import BuildOptions
-from ..runtimes import obstacle
+from ..runtimes import unsupported_reason
 from ..version import __version__
 from .building import build, build_options
 from .common import main, verbosity
@@ -188,7 +188,7 @@ def _print_targets() -> None:
             hindrance = target.cannot_compile(BuildOptions())
             builds = "yes" if hindrance is None else f"no: {hindrance}"
         methods = ", ".join(f"{name} (default)" if not i else name for i, name in enumerate(target.methods)) or "none"
-        reason = obstacle(target.engine, target.execution)
+        reason = unsupported_reason(target.engine, target.execution)
         table.add_row(target.name, methods, builds, f"no: {reason}" if reason else "yes", target.runs_on)
     _print_result(table)
 

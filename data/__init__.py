@@ -1,4 +1,4 @@
-"""Audio and labels that users name, to measure, calibrate or train with. Needs no torch."""
+"""Audio and labels of users, for measuring, calibration and training. Needs no torch."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ from .paths import audio_files, is_file, is_folder
 
 @dataclass(frozen=True)
 class AudioSet:
-    """Audio files in order, and where they were listed."""
+    """Audio files in order."""
 
     name: str
     files: tuple[Path, ...]
     rows: tuple[Mapping[str, Any], ...]
-    """What the JSON lines say of each file; empty for files of a folder."""
+    """Row of each file in the JSON lines; empty for files of a folder."""
 
     def sha256(self) -> str:
         """Hash over the files' contents, in order."""
@@ -49,10 +49,10 @@ def read_audio_set(source: Path, limit: int | None = None) -> AudioSet:
     else:
         rows = [row for _, row in json_lines(source)]
         files = [source.parent / row[AUDIO] for row in rows]
-    absent = [str(file) for file in files if not is_file(file)]
-    if absent:
-        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        raise DataError(f"{source}: lists {absent[0]}{more}, which does not exist")
+    missing = [str(file) for file in files if not is_file(file)]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DataError(f"{source}: lists {missing[0]}{more}, which does not exist")
     count = len(files) if limit is None else min(limit, len(files))
-    chosen = [place * len(files) // count for place in range(count)]
-    return AudioSet(source.name, tuple(files[place] for place in chosen), tuple(rows[place] for place in chosen))
+    chosen = [number * len(files) // count for number in range(count)]
+    return AudioSet(source.name, tuple(files[index] for index in chosen), tuple(rows[index] for index in chosen))

@@ -1,4 +1,4 @@
-"""What is wrong with data."""
+"""Errors of data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a Hugging Face dataset: a folder that ``save_to_disk`` wrote, one of parquet files, or a Hub id."""
+"""Rows of a Hugging Face dataset: a folder written by ``save_to_disk``, a folder of parquet files, or a Hub id."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import first_line
 from .errors import DataError
 from .labels import AUDIO
 
-# Split to take where a dataset has several.
+# Splits to use of a dataset that has several, in order of preference.
 _SPLITS = ("test", "validation")
 _SIFAT = "sifat"
-# Columns of labels under the names that other projects give them: those of obadx/qdat_bench, and of speech corpora.
+# Names of label columns in obadx/qdat_bench and in speech corpora.
 _NAMES = {"phonetic_transcript": "phonemes", "sentence": "text", "transcription": "text", "transcript": "text"}
 
 
 def dataset_rows(source: str, scratch: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Place of a row (for messages), and the row with its audio as a file's name in ``scratch``. Raises DataError.
+    """Description of a row for messages, and the row with its audio as the name of a file in ``scratch``.
 
-    The audio column is the one of that type, whatever its name, else the one called ``audio``; encoded audio goes to
-    files as it is, so nothing but this project decodes it. Of the other columns, texts are labels by name, and
-    ``sifat``, a list of attributes for each phoneme group, is the sifat levels.
+    The audio column is the one with that type, otherwise the one called ``audio``. Encoded audio is written to files
+    unchanged, so only this project decodes it. Other columns of text are labels by name; ``sifat``, a list of
+    attributes for each phoneme group, has the labels of the sifat levels. Raises DataError.
     """
     import datasets
 
@@ -32,11 +33,11 @@ def dataset_rows(source: str, scratch: Path) -> Iterator[tuple[str, dict[str, An
         raise DataError(f"{source}: {len(names)} audio columns among {', '.join(dataset.features)}; one is needed")
     (column,) = names
     for number, row in enumerate(_encoded(dataset, column, source)):
-        place = f"{source}, row {number}"
+        description = f"{source}, row {number}"
         labels = {name: value for name, value in row.items() if name != column and isinstance(value, str)}
         renamed = {_NAMES[name]: text for name, text in labels.items() if name in _NAMES}
-        known = renamed | _sifat(row.get(_SIFAT), place) | labels
-        yield place, known | {AUDIO: _file(row[column], number, scratch, place)}
+        known = renamed | _sifat(row.get(_SIFAT), description) | labels
+        yield description, known | {AUDIO: _file(row[column], number, scratch, description)}
 
 
 def _open(source: str, scratch: Path) -> Any:
@@ -45,52 +46,48 @@ def _open(source: str, scratch: Path) -> Any:
     folder = Path(source)
     try:
         if (folder / "dataset_info.json").exists() or (folder / "dataset_dict.json").exists():
-            found = datasets.load_from_disk(source)
+            dataset = datasets.load_from_disk(source)
         else:
-            # What a folder holds is converted to a copy that is of no use afterwards; what the Hub sends is kept.
-            found = datasets.load_dataset(source, cache_dir=str(scratch / "cache") if folder.is_dir() else None)
-    except Exception as error:  # datasets raises what its storage raises
-        raise DataError(f"{source}: datasets cannot open it ({_reason(error)})") from None
-    if not isinstance(found, Mapping):
-        return found
-    split = next((split for split in _SPLITS if split in found), None)
-    if split is None and len(found) > 1:
-        raise DataError(f"{source}: has the splits {', '.join(found)}, none of them called {' or '.join(_SPLITS)}")
-    return found[split or next(iter(found))]
+            # A folder is converted to a temporary copy; downloads from the Hub stay in its cache.
+            dataset = datasets.load_dataset(source, cache_dir=str(scratch / "cache") if folder.is_dir() else None)
+    except Exception as error:  # datasets raises the errors of its storage
+        raise DataError(f"{source}: datasets cannot open it ({first_line(error)})") from None
+    if not isinstance(dataset, Mapping):
+        return dataset
+    split = next((split for split in _SPLITS if split in dataset), None)
+    if split is None and len(dataset) > 1:
+        raise DataError(f"{source}: has the splits {', '.join(dataset)}, none of them called {' or '.join(_SPLITS)}")
+    return dataset[split or next(iter(dataset))]
 
 
 def _encoded(dataset: Any, column: str, source: str) -> Iterator[dict[str, Any]]:
-    """Its rows, with what the audio column holds as it is: bytes, or a path."""
+    """Rows of the dataset, whose audio column has encoded bytes or a path."""
     import datasets
 
     try:
         yield from dataset.cast_column(column, datasets.Audio(decode=False))
-    except Exception as error:  # as above; a column that holds something else has any of several kinds
-        raise DataError(f"{source}: datasets cannot read {column!r} as audio ({_reason(error)})") from None
+    except Exception as error:  # errors of the storage, and several kinds for a column that is no audio
+        raise DataError(f"{source}: datasets cannot read {column!r} as audio ({first_line(error)})") from None
 
 
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _sifat(groups: Any, place: str) -> dict[str, str]:
-    """Sifat level to label, of groups with the names that quran-transcript has: ``{"ghonna": "maghnoon", ...}``."""
+def _sifat(groups: Any, row: str) -> dict[str, str]:
+    """Labels by sifat level, of groups with quran-transcript's names: ``{"ghonna": "maghnoon", ...}``."""
     from ..recitation.labels import Labels
 
     if not isinstance(groups, list) or not all(isinstance(group, Mapping) for group in groups):
         return {}
-    # The phonemes that the attributes are of stand among them.
+    # Each group also has its phonemes.
     levels = sorted({level for group in groups for level in group} - {"phonemes"})
     try:
         return Labels("", {level: tuple(group[level] for group in groups) for level in levels}).texts()
     except KeyError as error:
-        raise DataError(f"{place}: {error} among the sifat is none that quran-transcript knows") from None
+        raise DataError(f"{row}: quran-transcript has no sifa {error}") from None
 
 
-def _file(audio: Mapping[str, Any] | None, number: int, scratch: Path, place: str) -> str:
-    """The audio as a file in ``scratch``: written out, or linked to where it lies."""
+def _file(audio: Mapping[str, Any] | None, number: int, scratch: Path, row: str) -> str:
+    """The audio as a file in ``scratch``: its bytes, or a link to its file."""
     if not audio or (audio["bytes"] is None and not audio["path"]):
-        raise DataError(f"{place}: no audio")
+        raise DataError(f"{row}: no audio")
     path = scratch / f"{number:06d}{Path(audio['path'] or 'audio.wav').suffix}"
     try:
         if audio["bytes"] is None:
@@ -99,5 +96,5 @@ def _file(audio: Mapping[str, Any] | None, number: int, scratch: Path, place: st
             path.write_bytes(audio["bytes"])
     except (OSError, ValueError) as error:  # a full disk; names too long, or with null characters
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{place}: its audio cannot be put into {scratch} ({reason})") from None
+        raise DataError(f"{row}: its audio cannot be written to {scratch} ({reason})") from None
     return path.name

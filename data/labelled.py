@@ -21,21 +21,21 @@ from .json_lines import json_lines
 from .labels import AUDIO, TEXT, labels_of_row, level_labels
 from .paths import audio_files, is_file, is_folder, look_up, read_text
 
-# Owner and name; what ends like a file of labels is meant as one.
+# Owner and name, without the suffix of a file of labels.
 _HUB_ID = re.compile(r"[\w-][\w.-]*/(?!.*\.(?:jsonl?|txt|csv)$)[\w.-]+")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Audio and what is said in it."""
+    """A recording and its labels."""
 
     name: str
     audio: Path
     seconds: float
     labels: dict[str, str]
-    """Level to text."""
+    """Text by level."""
     text: str | None = None
-    """In words, where the data say so."""
+    """The words, if the data have them."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class LabelledSet:
 
     @property
     def seconds(self) -> float:
-        """Of all recordings together."""
+        """Duration of all recordings."""
         return sum(recording.seconds for recording in self.recordings)
 
     def labels(self, level: str, levels: Sequence[str]) -> list[str] | None:
@@ -56,22 +56,22 @@ class LabelledSet:
         return level_labels(self.name, [(one.name, one.labels) for one in self.recordings], level, levels)
 
     def limited(self, count: int) -> LabelledSet:
-        """``count`` recordings, evenly spread over the lengths; the set itself where it has no more."""
+        """``count`` recordings, evenly spread over their durations; this set if it has no more."""
         if count >= len(self.recordings):
             return self
         ranked = sorted(self.recordings, key=lambda recording: (recording.seconds, recording.name))
-        chosen = [ranked[place * len(ranked) // count] for place in range(count)]
+        chosen = [ranked[number * len(ranked) // count] for number in range(count)]
         return labelled_set(f"{self.name}, {count} of {len(self.recordings)}", chosen)
 
 
 def labelled_set(name: str, recordings: Sequence[Recording]) -> LabelledSet:
-    """A set of recordings, in the order of their names. Raises DataError where names repeat or there are none."""
+    """A set of recordings in the order of their names. Raises DataError for no recordings or repeated names."""
     if not recordings:
         raise DataError(f"{name}: holds no recordings")
     counts = Counter(recording.name for recording in recordings)
-    twice = sorted(entry for entry, count in counts.items() if count > 1)
-    if twice:
-        raise DataError(f"{name}: {', '.join(twice[:3])}: given more than once")
+    repeated = sorted(entry for entry, count in counts.items() if count > 1)
+    if repeated:
+        raise DataError(f"{name}: {', '.join(repeated[:3])}: given more than once")
     ordered = sorted(recordings, key=lambda recording: recording.name)
     digest = hashlib.sha256()
     for recording in ordered:
@@ -81,10 +81,10 @@ def labelled_set(name: str, recordings: Sequence[Recording]) -> LabelledSet:
 
 
 def load_data(source: str | Path | None, scratch: Path) -> LabelledSet:
-    """The set that ``source`` means: None for the bundled one, JSON lines, a folder, a dataset's folder or Hub id.
+    """The set named by ``source``: JSON lines, a folder, a dataset's folder or Hub id; None for the bundled set.
 
-    ``scratch``, an empty folder, takes audio that a dataset holds inside. Raises DataError, or
-    MissingExtraError where ``datasets`` is needed and not installed.
+    Audio inside a dataset is written to the empty folder ``scratch``. Raises DataError, or MissingExtraError if
+    ``datasets`` is needed and not installed.
     """
     if source is None:
         return labelled_set("bundled", list(_json_lines(reference.EVALUATION)))
@@ -101,18 +101,18 @@ def load_data(source: str | Path | None, scratch: Path) -> LabelledSet:
     from .hub import dataset_rows
 
     return labelled_set(
-        str(source), [_recording(place, row, scratch) for place, row in dataset_rows(str(source), scratch)]
+        str(source), [_recording(description, row, scratch) for description, row in dataset_rows(str(source), scratch)]
     )
 
 
 def _is_dataset(folder: Path) -> bool:
-    """Whether ``datasets`` wrote it (``save_to_disk``), or it is a dataset as the Hub holds it (parquet files)."""
+    """Whether ``datasets`` wrote the folder (``save_to_disk``), or it has parquet files, as datasets on the Hub."""
     stored = any(look_up(folder / name) is not None for name in ("dataset_info.json", "dataset_dict.json"))
     return stored or any(folder.rglob("*.parquet"))
 
 
 def _json_lines(path: Path) -> Iterator[Recording]:
-    return (_recording(place, row, path.parent) for place, row in json_lines(path))
+    return (_recording(description, row, path.parent) for description, row in json_lines(path))
 
 
 def _folder(path: Path) -> Iterator[Recording]:
@@ -122,18 +122,18 @@ def _folder(path: Path) -> Iterator[Recording]:
         if not is_file(label):
             raise DataError(f"{audio}: no {label.name} beside it")
         text = " ".join(read_text(label).split())
-        # A folder does not say which level its texts are of: they serve the first, see ``accuracy``.
+        # A folder does not name the level of its texts: they label the first level, see ``level_labels``.
         yield _recording(str(label), {AUDIO: str(audio.relative_to(path)), TEXT: text}, path)
 
 
-def _recording(place: str, row: Mapping[str, Any], folder: Path) -> Recording:
+def _recording(description: str, row: Mapping[str, Any], folder: Path) -> Recording:
     name = row[AUDIO]
-    labels = labels_of_row(place, row)
+    labels = labels_of_row(description, row)
     if not labels:
-        raise DataError(f"{place}: no label ('phonemes', 'text', or 'levels')")
+        raise DataError(f"{description}: no label ('phonemes', 'text', or 'levels')")
     audio = folder / name
     try:
         seconds = duration(audio)
     except AudioError as error:
-        raise DataError(f"{place}: {error}") from None
+        raise DataError(f"{description}: {error}") from None
     return Recording(name, audio, seconds, labels, labels.get(TEXT))

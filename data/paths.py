@@ -1,4 +1,4 @@
-"""Paths that users name: what stands there, their text, and the audio files of a folder."""
+"""Paths that users name: their kind, their text, and the audio files of a folder."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from pathlib import Path
 from ..audio import AUDIO_SUFFIXES
 from .errors import DataError
 
-# Of a path that is shown; what stands where a path should, audio as text say, may be of any length.
-_MOST_CHARACTERS = 600
+# Longest path in a message: a value in place of a path, such as encoded audio, may have any length.
+_MAX_CHARACTERS = 600
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file stands at ``path``; see ``look_up``."""
+    """Whether ``path`` is a file; see ``look_up``."""
     mode = look_up(path)
     return mode is not None and stat.S_ISREG(mode)
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder stands at ``path``; see ``look_up``."""
+    """Whether ``path`` is a folder; see ``look_up``."""
     mode = look_up(path)
     return mode is not None and stat.S_ISDIR(mode)
 
 
-def look_up(path: Path, place: str | None = None) -> int | None:
-    """The kind of what stands at ``path``, as ``stat`` has it; None where nothing does.
+def look_up(path: Path, description: str | None = None) -> int | None:
+    """Mode of ``path`` as in ``stat``; None if it does not exist.
 
-    Raises DataError where that cannot be known: of a name too long, in a folder that may not be searched. Its message
-    begins with ``place``, the line that names the path. (``Path.is_file`` raises OSError for some of these.)
+    Raises DataError if this cannot be determined (a name that is too long, a folder without permission), for some of
+    which ``Path.is_file`` raises OSError. The message begins with ``description`` of the line that names the path.
     """
     try:
         return path.stat().st_mode
@@ -39,11 +39,11 @@ def look_up(path: Path, place: str | None = None) -> int | None:
         reason = error.strerror
     except ValueError:
         reason = "no path has such characters"
-    raise DataError(f"{'' if place is None else f'{place}: '}{_shown(path)}: cannot be read ({reason})")
+    raise DataError(f"{'' if description is None else f'{description}: '}{_shown(path)}: cannot be read ({reason})")
 
 
 def read_text(path: Path, what: str = "") -> str:
-    """The text of a file in UTF-8; ``what`` is said of it in the DataError that is raised where it cannot be read."""
+    """The text of a file in UTF-8. Raises DataError if it cannot be read; ``what`` is part of its message."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -52,19 +52,19 @@ def read_text(path: Path, what: str = "") -> str:
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """Files anywhere in ``folder`` whose names end like those of audio, in order. Raises DataError.
+    """Files with an audio suffix anywhere in ``folder``, in order.
 
-    A folder inside that cannot be read is an error: its recordings would be missing without a word.
+    Raises DataError for a subfolder that cannot be read, since its recordings would be missing silently.
     """
 
     def refuse(error: OSError) -> None:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from None
 
-    found = (Path(inside, name) for inside, _, names in os.walk(folder, onerror=refuse) for name in names)
-    return sorted(path for path in found if path.suffix.lower() in AUDIO_SUFFIXES)
+    paths = (Path(inside, name) for inside, _, names in os.walk(folder, onerror=refuse) for name in names)
+    return sorted(path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES)
 
 
 def _shown(path: Path) -> str:
-    """The path as one line of print: null characters and the like are no text."""
+    """The path as one printable line of limited length."""
     text = str(path) if str(path).isprintable() else repr(str(path))
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"

@@ -1,6 +1,6 @@
-"""NVIDIA GPUs: kernels of our own for weights of four and two bits, and the libraries that both halves find there.
+"""Our GPU kernels for 4-bit and 2-bit weights, and access to CUDA and TensorRT, for both halves.
 
-Nothing heavy is imported with the package: torch by ``layout``, Triton by ``nbits_matmul``, TensorRT by ``tensorrt``.
+The package itself imports nothing heavy: ``layout`` imports torch, ``nbits_matmul`` Triton and ``tensorrt`` TensorRT.
 """
 
 from __future__ import annotations

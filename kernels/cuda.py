@@ -1,4 +1,4 @@
-"""The GPU in this machine, if there is one, as NVIDIA's cuda-python sees it."""
+"""NVIDIA GPUs of the machine, through NVIDIA's cuda-python."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ def capability(index: int = 0) -> str | None:
 
 
 def bindings() -> Any:
-    """cuda-python's bindings of the CUDA runtime. Raises GpuError where they are not installed or do not load."""
+    """cuda-python's bindings of the CUDA runtime. Raises GpuError if they are not installed or do not load."""
     try:
         if importlib.util.find_spec("cuda.bindings") is None:
             raise GpuError("cuda-python is not installed; pip install 'qasr[tensorrt]'")
         from cuda.bindings import runtime
-    except (ImportError, RuntimeError) as error:  # it raises RuntimeError where libcudart is missing
+    except (ImportError, RuntimeError) as error:  # cuda-python raises RuntimeError if libcudart is missing
         raise GpuError(f"cuda-python does not load here ({error}); pip install 'qasr[tensorrt]'") from None
     return runtime
 
 
 def check(result: Any, name: str) -> Any:
-    """What a call of the runtime gave beside its status; GpuError where the status is no success."""
+    """Results of a call of the CUDA runtime, without its status. Raises GpuError if the status is not success."""
     status, *values = result
     if int(status) != 0:
-        raise GpuError(f"{name} failed ({status.name if hasattr(status, 'name') else status})")
+        code = status.name if hasattr(status, "name") else str(status)
+        raise GpuError(f"{name} failed ({code})", code)
     return values[0] if len(values) == 1 else tuple(values)

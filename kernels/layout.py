@@ -1,4 +1,4 @@
-"""Codes of few bits, side by side in bytes, lowest bits first: the layout of ONNX Runtime's MatMulNBits.
+"""Low-bit codes packed into bytes, lowest bits first: the layout of ONNX Runtime's MatMulNBits.
 
 https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits
 compressed-tensors' pack-quantized words are the same bytes on a little-endian machine.
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 
 def pack(codes: Tensor, bits: int) -> Tensor:
-    """``codes`` (…, n) uint8 below 2^bits as (…, ⌈n · bits / 8⌉) bytes; what is left of the last byte is 0."""
-    each = 8 // bits
-    padded = nn.functional.pad(codes, (0, -codes.shape[-1] % each)).unflatten(-1, (-1, each))  # type: ignore[no-untyped-call]
+    """``codes`` (…, n) uint8 below 2^bits as (…, ⌈n · bits / 8⌉) bytes; unused bits of the last byte are 0."""
+    per_byte = 8 // bits
+    padded = nn.functional.pad(codes, (0, -codes.shape[-1] % per_byte)).unflatten(-1, (-1, per_byte))  # type: ignore[no-untyped-call]
     shifts = torch.arange(0, 8, bits, dtype=torch.uint8, device=codes.device)
     packed: Tensor = (padded << shifts).sum(-1, dtype=torch.uint8)
     return packed

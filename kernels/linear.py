@@ -10,7 +10,7 @@ from .pack_quantized import replace_packed
 
 
 class NBitsLinear(nn.Module):
-    """x · Wᵀ + bias by ``nbits_matmul``, whose arguments its buffers are."""
+    """x · Wᵀ + bias by ``nbits_matmul``; the buffers are its arguments."""
 
     packed: Tensor
     scale: Tensor
@@ -33,7 +33,7 @@ class NBitsLinear(nn.Module):
 
 
 def take_packed_weights(model: nn.Module, dtype: torch.dtype) -> int:
-    """Let pack-quantized layers multiply by ``nbits_matmul``; the rest becomes ``dtype``. Returns how many."""
+    """Replace pack-quantized layers by NBitsLinear, convert the rest to ``dtype``, and return the number of layers."""
 
     def make(packed: Tensor, scale: Tensor, bias: Tensor | None, *, bits: int) -> NBitsLinear:
         return NBitsLinear(packed, scale, None, bias, bits=bits)

@@ -1,10 +1,10 @@
-"""A product with weights of 4 or 2 bits in Triton: they stay packed in memory and are widened in registers.
+"""Matrix product with 4-bit or 2-bit weights in Triton. Weights stay packed in memory and are unpacked in registers.
 
-Weights are the left operand, y ᵀ = W · xᵀ: tensor cores of Hopper take it from registers, where the widened weights
-are, and few rows of x fill a tile of the other operand, whose least width is smaller. A code becomes a float without a
-conversion, which GPUs do at a quarter of the speed of arithmetic: its bits are put below those of 2^10 in fp16, or of
-2^23 in fp32 where x is bfloat16, and the same is done to the zero point, so that their difference is exact (Kim et al.
-2022, arXiv:2211.10017).
+The weights are the left operand, yᵀ = W · xᵀ. Hopper's tensor cores read the left operand from registers, where the
+unpacked weights are, and a tile of the right operand may be narrower, which suits few rows of x. Codes become floats
+without a conversion instruction, which GPUs execute at a quarter of the speed of arithmetic: a code's bits are placed
+below those of 2^10 in fp16 (2^23 in fp32 if x is bfloat16), and likewise the zero point's, so that their difference is
+exact (Kim et al. 2022, arXiv:2211.10017).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .errors import KernelError
 
 GROUP_SIZES = (32, 64, 128)
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-"""Triton interprets its kernels on the CPU, which it decides when they are defined."""
+"""Whether Triton interprets kernels on the CPU; it reads the variable when they are defined."""
 
 _DTYPES = (torch.float16, torch.bfloat16)
-# 2^10 in fp16 and 2^23 in fp32: the last place of the mantissa is 1, and codes stand there as they are.
+# Bits of 2^10 in fp16 and of 2^23 in fp32. The last bit of their mantissa is worth 1, so codes are added as bits.
 _FP16_ONES = tl.constexpr(0x6400)
 _FP32_ONES = tl.constexpr(0x4B000000)
-# The interpreter multiplies the bits of bfloat16 as if they were integers; float32 holds the same values.
+# The interpreter multiplies bfloat16 bits as integers. float32 represents the same values.
 _WIDER_DOT = tl.constexpr(INTERPRETED)
 
 
@@ -41,24 +41,24 @@ def kernel(  # type: ignore[no-untyped-def]
     """One tile (BLOCK_M, BLOCK_N) of y (M, N); see ``nbits_matmul``. BLOCK_K divides GROUP, and GROUP divides K."""
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     columns = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
-    here, there = rows < M, columns < N
+    row_mask, column_mask = rows < M, columns < N
     row_starts = x + rows.to(tl.int64)[:, None] * K
     byte_starts = packed + columns[:, None] * (K * BITS // 8)
     group_starts = columns * (K // GROUP)
     sums = tl.zeros((BLOCK_N, BLOCK_M), tl.float32)
     for first in range(0, K, BLOCK_K):
-        inputs = tl.load(row_starts + first + tl.arange(0, BLOCK_K)[None, :], mask=here[:, None], other=0.0)
-        places = first * BITS // 8 + tl.arange(0, BLOCK_K * BITS // 8)
-        bytes_ = tl.load(byte_starts + places[None, :], mask=there[:, None], other=0)
+        inputs = tl.load(row_starts + first + tl.arange(0, BLOCK_K)[None, :], mask=row_mask[:, None], other=0.0)
+        offsets = first * BITS // 8 + tl.arange(0, BLOCK_K * BITS // 8)
+        bytes_ = tl.load(byte_starts + offsets[None, :], mask=column_mask[:, None], other=0)
         if BITS == 4:
             codes = tl.interleave(bytes_ & 15, bytes_ >> 4)
         else:
             even = tl.interleave(bytes_ & 3, bytes_ >> 4 & 3)
             codes = tl.interleave(even, tl.interleave(bytes_ >> 2 & 3, bytes_ >> 6))
         group = group_starts + first // GROUP
-        scales = tl.load(scale + group, mask=there, other=0.0)
+        scales = tl.load(scale + group, mask=column_mask, other=0.0)
         if ZERO_POINT:
-            middle = tl.load(zero_point + group, mask=there, other=0)
+            middle = tl.load(zero_point + group, mask=column_mask, other=0)
         else:
             middle = tl.full((BLOCK_N,), 2 ** (BITS - 1), tl.uint8)
         if inputs.dtype == tl.float16:
@@ -74,9 +74,9 @@ def kernel(  # type: ignore[no-untyped-def]
         else:
             sums = tl.dot(weights, tl.trans(inputs), sums)
     if BIAS:
-        sums += tl.load(bias + columns, mask=there, other=0.0).to(tl.float32)[:, None]
+        sums += tl.load(bias + columns, mask=column_mask, other=0.0).to(tl.float32)[:, None]
     targets = y + rows.to(tl.int64)[:, None] * N + columns[None, :]
-    tl.store(targets, tl.trans(sums).to(y.dtype.element_ty), mask=here[:, None] & there[None, :])
+    tl.store(targets, tl.trans(sums).to(y.dtype.element_ty), mask=row_mask[:, None] & column_mask[None, :])
 
 
 def _tile(m: int, n: int, k: int, warps: int, stages: int) -> triton.Config:
@@ -97,17 +97,17 @@ TILES = (
     _tile(128, 128, 64, 8, 3),
     _tile(256, 64, 64, 8, 3),
 )
-"""What is tried, once for each size of weight and power of two of rows."""
+"""Tile sizes that are timed once for each shape of weights and each power of two of rows."""
 
 
 def fitting(tiles: list[triton.Config], named: dict[str, Any], **more: Any) -> list[triton.Config]:
-    """Those of ``tiles`` whose steps do not cross groups and that are not much taller than the rows."""
-    given = named | more
-    tallest = max(16, min(given["ROWS"], 256))
+    """The ``tiles`` whose steps do not cross groups and whose height suits the number of rows."""
+    arguments = named | more
+    tallest = max(16, min(arguments["ROWS"], 256))
     return [
         tile
         for tile in tiles
-        if given["GROUP"] % tile.kwargs["BLOCK_K"] == 0 and tallest // 8 <= tile.kwargs["BLOCK_M"] <= tallest
+        if arguments["GROUP"] % tile.kwargs["BLOCK_K"] == 0 and tallest // 8 <= tile.kwargs["BLOCK_M"] <= tallest
     ]
 
 
@@ -134,13 +134,13 @@ def _launch(
         "BIAS": bias is not None,
     }
     launched: Any = tuned
-    if INTERPRETED:  # nothing can be timed there
+    if INTERPRETED:  # autotuning needs a GPU
         launched, chosen = kernel, chosen | fitting(list(TILES), chosen)[0].kwargs
 
     def grid(meta: dict[str, int]) -> tuple[int, int]:
         return triton.cdiv(rows, meta["BLOCK_M"]), triton.cdiv(outputs, meta["BLOCK_N"])
 
-    # Tensors that are not given are not read either.
+    # Tensors in place of None are not read.
     launched[grid](
         x,
         packed,
@@ -164,7 +164,7 @@ def _(x: Tensor, packed: Tensor, scale: Tensor, zero_point: Tensor | None, bias:
 def nbits_matmul(
     x: Tensor, packed: Tensor, scale: Tensor, zero_point: Tensor | None = None, bias: Tensor | None = None, *, bits: int
 ) -> Tensor:
-    """X · Wᵀ + bias with W as ``layout.dequantize`` says, sums in float32: (…, N) in the type of x.
+    """X · Wᵀ + bias with W as in ``layout.dequantize`` and sums in float32: (…, N) in the type of x.
 
     ``x`` (…, K) float16 or bfloat16 on a GPU, ``packed`` (N, K · bits / 8) uint8, ``scale`` (N, K / group) in the type
     of x with groups of 32, 64 or 128, ``zero_point`` (N, K / group) uint8 (None: 2^(bits − 1)), ``bias`` (N,) of any
@@ -172,8 +172,8 @@ def nbits_matmul(
     """
     _check(x, packed, scale, zero_point, bias, bits)
     rows = x.reshape(-1, x.shape[-1]).contiguous()
-    given = [None if tensor is None else tensor.contiguous() for tensor in (zero_point, bias)]
-    product = _launch(rows, packed.contiguous(), scale.contiguous(), *given, bits)
+    optional = [None if tensor is None else tensor.contiguous() for tensor in (zero_point, bias)]
+    product = _launch(rows, packed.contiguous(), scale.contiguous(), *optional, bits)
     return product.view(*x.shape[:-1], scale.shape[0])  # type: ignore[no-any-return]
 
 

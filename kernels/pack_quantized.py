@@ -1,4 +1,4 @@
-"""Layers that transformers has loaded from a checkpoint in compressed-tensors' format pack-quantized."""
+"""Layers that transformers has loaded from compressed-tensors' pack-quantized format."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 
 class Make(Protocol):
-    """Gives the layer that takes another's place."""
+    """Makes the layer that replaces a pack-quantized one."""
 
     def __call__(self, packed: Tensor, scale: Tensor, bias: Tensor | None, *, bits: int) -> nn.Module:
         """``packed`` (N, K · bits / 8) uint8, lowest bits first, ``scale`` (N, groups), ``bias`` (N,)."""
 
 
 def replace_packed(model: nn.Module, make: Make) -> int:
-    """Replace those layers of ``model``, before they unpack, and return how many. Symmetric schemes of 4 or 2 bits."""
+    """Replace the pack-quantized layers of ``model`` (symmetric, 4 or 2 bits), packed as they are; return how many."""
     layers: list[tuple[str, Any]] = [
         (name, module) for name, module in model.named_modules() if hasattr(module, "weight_packed")
     ]

@@ -1,7 +1,7 @@
-"""NVIDIA's TensorRT, in whichever flavour is installed; both have the same Python interface.
+"""NVIDIA's TensorRT in its two flavours, which have the same Python interface.
 
-``tensorrt``: engines for the data-centre GPU that builds them. ``rtx``: TensorRT-RTX, whose engines are built ahead of
-time for RTX GPUs on any machine; its bindings come in one wheel and its libraries in that of an execution provider.
+``tensorrt``: builds engines for the GPU of the building machine. ``rtx``: TensorRT-RTX, which builds engines for RTX
+GPUs on any machine. Its bindings come in one wheel, its libraries in that of an ONNX Runtime execution provider.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Flavour = Literal["tensorrt", "rtx"]
 
 _MODULES: dict[Flavour, str] = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx_bindings"}
 _RTX_LIBRARIES = "onnxruntime_ep_nv_tensorrt_rtx"
-# In the order in which they need each other.
+# Each needs those before it.
 _SHARED_OBJECTS = ("libcudart.so.*", "libtensorrt_rtx.so.*", "libtensorrt_onnxparser_rtx.so.*")
 RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
-"""Compute capabilities of the GPUs that TensorRT-RTX builds for and runs on (its ``ComputeCapability``)."""
+"""Compute capabilities that TensorRT-RTX supports (its ``ComputeCapability``)."""
 INSTALL: dict[Flavour, str] = {
     "tensorrt": "pip install tensorrt (from NVIDIA's index), on a machine with an NVIDIA GPU",
     "rtx": "pip install 'qasr[tensorrt-rtx]'",
@@ -29,22 +29,22 @@ INSTALL: dict[Flavour, str] = {
 
 
 def missing(flavour: Flavour) -> str | None:
-    """The module of ``flavour`` that is not installed, or None."""
+    """Name of a module of ``flavour`` that is not installed; None if all are."""
     needed = [_MODULES[flavour], *([_RTX_LIBRARIES] if flavour == "rtx" else [])]
     return next((name for name in needed if importlib.util.find_spec(name) is None), None)
 
 
 def installed() -> list[Flavour]:
-    """Flavours that can be loaded here, TensorRT itself first."""
+    """Installed flavours, ``tensorrt`` first."""
     flavours: tuple[Flavour, ...] = ("tensorrt", "rtx")
     return [flavour for flavour in flavours if missing(flavour) is None]
 
 
 def load(flavour: Flavour) -> Any:
-    """The Python module of ``flavour``. GpuError where it is not installed or its libraries do not load."""
-    absent = missing(flavour)
-    if absent is not None:
-        raise GpuError(f"{absent} is not installed; {INSTALL[flavour]}")
+    """Import the module of ``flavour``. Raises GpuError if it is not installed or its libraries do not load."""
+    name = missing(flavour)
+    if name is not None:
+        raise GpuError(f"{name} is not installed; {INSTALL[flavour]}")
     try:
         if flavour == "rtx":
             _load_rtx_libraries()
@@ -54,25 +54,25 @@ def load(flavour: Flavour) -> Any:
 
 
 def _load_rtx_libraries() -> None:
-    """The bindings look for their libraries by name, which the loader knows once they are loaded."""
+    """Load the libraries first: the bindings find them by name once they are loaded."""
     spec = importlib.util.find_spec(_RTX_LIBRARIES)
     assert spec is not None and spec.origin is not None
     folder = Path(spec.origin).parent
     for pattern in _SHARED_OBJECTS:
-        found = sorted(folder.glob(pattern))
-        if not found:
+        libraries = sorted(folder.glob(pattern))
+        if not libraries:
             raise OSError(f"{folder} has no {pattern}")
-        ctypes.CDLL(str(found[0]), mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(libraries[0]), mode=ctypes.RTLD_GLOBAL)
 
 
 class Log:
-    """What TensorRT says, kept; ``make(trt)`` gives the logger to hand over."""
+    """Messages of TensorRT; ``make(trt)`` returns the logger that collects them."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
 
     def make(self, trt: Any) -> Any:
-        """An ``ILogger`` of that module."""
+        """A new ``ILogger`` of the module ``trt``."""
         lines = self.lines
 
         class Logger(trt.ILogger):  # type: ignore[misc]
@@ -85,6 +85,6 @@ class Log:
         return Logger()
 
     def reason(self) -> str:
-        """The last error, without the place in the library's source, as one line."""
+        """The last error, as one line."""
         errors = [message for severity, message in self.lines if "ERROR" in severity]
         return " ".join(errors[-1].split()) if errors else "it gave no reason"

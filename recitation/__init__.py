@@ -1,1 +1,1 @@
-"""What only the Quran recitation model has: its levels, phoneme groups, sifat and verses."""
+"""Specific to the Quran recitation model: its levels, phoneme groups, sifat, verses and class."""

@@ -1,4 +1,4 @@
-"""The eleven levels of labels: phonemes, and ten sifat per phoneme group, as ``quran-transcript`` derives them."""
+"""Labels of the eleven levels, derived by ``quran-transcript``: phonemes, and ten sifat for each phoneme group."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, get_args
 
+from .levels import PHONEMES
+
 PAD = "[PAD]"
 
-# The text that stands for each sifa in the checkpoint's vocabulary (that of obadx/muaalem-model-v3_0).
+# Token of each sifa in the vocabulary of obadx/muaalem-model-v3_0.
 _SIFAT_TEXT = {
     "hams": "[همس]",
     "jahr": "[جهر]",
@@ -37,31 +39,31 @@ _SIFAT_TEXT = {
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of one utterance: ``phonemes`` as text, ``sifat`` as level to one attribute name per phoneme group."""
+    """Labels of one utterance: ``phonemes`` as text, ``sifat`` by level, one attribute name for each phoneme group."""
 
     phonemes: str
     sifat: dict[str, tuple[str, ...]]
 
     def texts(self) -> dict[str, str]:
-        """Each sifat level in the checkpoint's script."""
+        """Text of each sifat level, in tokens of the checkpoint."""
         return {level: "".join(_SIFAT_TEXT[name] for name in names) for level, names in self.sifat.items()}
 
     def ids(self) -> dict[str, list[int]]:
         """Token ids of every level."""
         vocabularies = vocabulary()
-        found = {"phonemes": [vocabularies["phonemes"][character] for character in self.phonemes]}
+        ids = {PHONEMES: [vocabularies[PHONEMES][character] for character in self.phonemes]}
         for level, names in self.sifat.items():
-            found[level] = [vocabularies[level][_SIFAT_TEXT[name]] for name in names]
-        return found
+            ids[level] = [vocabularies[level][_SIFAT_TEXT[name]] for name in names]
+        return ids
 
 
 @cache
 def vocabulary() -> dict[str, dict[str, int]]:
-    """``vocab.json``: level to token to id, the blank first, the rest in the order of quran-transcript's tables."""
+    """``vocab.json``: ids by level and token. The blank is first; the others have the order of quran-transcript."""
     from quran_transcript import SifaOutput
     from quran_transcript import alphabet as alphabet
 
-    levels = {"phonemes": [PAD, *asdict(alphabet.phonetics).values()]}
+    levels = {PHONEMES: [PAD, *asdict(alphabet.phonetics).values()]}
     for level, values in _sifat_values(SifaOutput).items():
         levels[level] = [PAD, *(_SIFAT_TEXT[value] for value in values)]
     return {level: {token: index for index, token in enumerate(tokens)} for level, tokens in levels.items()}
@@ -77,13 +79,13 @@ def _recitation() -> Any:
 
 
 def phonetize(uthmani: str) -> Labels | None:
-    """Labels of a stretch of Uthmani text, or None where quran-transcript cannot phonetize it."""
+    """Labels of Uthmani text; None if quran-transcript cannot phonetize it."""
     from quran_transcript import SifaOutput, quran_phonetizer
 
     try:
         script = quran_phonetizer(uthmani, _recitation(), remove_spaces=True)
     except (ValueError, KeyError, IndexError, AssertionError):
-        return None  # a few chunks break rules that hold only for whole verses
+        return None  # some parts of verses break rules that hold for complete verses
     names = _sifat_values(SifaOutput)
     sifat = {level: tuple(str(getattr(sifa, level)) for sifa in script.sifat) for level in names}
     return Labels(script.phonemes, sifat)

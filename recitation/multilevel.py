@@ -1,6 +1,6 @@
-"""Wav2Vec2-BERT with several CTC heads, in the form of ``obadx/muaalem-model-v3_0`` (``model_type`` multi_level_ctc).
+"""Wav2Vec2-BERT with several CTC heads: the model of ``obadx/muaalem-model-v3_0`` (``model_type`` multi_level_ctc).
 
-The layout of weights and configuration is that of the package ``quran-muaalem``, so checkpoints are exchanged freely.
+Weights and configuration have the layout of the package ``quran-muaalem``, so each loads the other's checkpoints.
 """
 
 from __future__ import annotations
@@ -23,17 +23,14 @@ class MultiLevelCTCConfig(Wav2Vec2BertConfig):  # type: ignore[misc]
 
 
 def loss_weights(config: Any, levels: list[str]) -> dict[str, float]:
-    """The configured weights; levels without one share what is left of 1 equally, as in quran-muaalem.
-
-    A configuration of one head has none.
-    """
-    given = dict(getattr(config, "level_to_loss_weight", None) or {})
-    others = [level for level in levels if level not in given]
-    return given | {level: (1 - sum(given.values())) / len(others) for level in others}
+    """Loss weights by level. Levels without a configured weight share the rest of 1 equally, as in quran-muaalem."""
+    configured = dict(getattr(config, "level_to_loss_weight", None) or {})
+    others = [level for level in levels if level not in configured]
+    return configured | {level: (1 - sum(configured.values())) / len(others) for level in others}
 
 
 class Wav2Vec2BertForMultilevelCTC(Wav2Vec2BertPreTrainedModel):  # type: ignore[misc]
-    """The encoder ``wav2vec2_bert`` under one linear head per level."""
+    """The encoder ``wav2vec2_bert`` with one linear head for each level."""
 
     config_class = MultiLevelCTCConfig
 

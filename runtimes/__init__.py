@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
-from .ctc.transcript import Group, LevelResult, Segment, Token, Transcript, select
-from .engine import (
-    CACHE,
-    ENGINES,
-    PRECISIONS,
-    Engine,
-    EngineOptions,
-    available_cores,
-    check,
-    load_engine,
-    obstacle,
+from .ctc.transcript import Group, LevelResult, Segment, Token, Transcript, check_levels, select
+from .engine import ENGINES, Engine, EngineEntry, load_engine, unsupported_reason
+from .errors import (
+    CodeNotTrustedError,
+    DeviceError,
+    InferenceError,
+    OptionError,
+    RecordingTypeError,
+    RuntimeLoadError,
+    UnknownLevelError,
 )
-from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, UnknownLevelError
-from .model import Model, front_end, load
+from .loading import CACHE, find_transform, load
+from .model import Model
+from .options import PRECISIONS, EngineOptions, available_cores, check
+from .recordings import Source
 from .stopwatch import Stopwatch
 
 __all__ = [
     "CACHE",
     "ENGINES",
     "PRECISIONS",
+    "CodeNotTrustedError",
     "DeviceError",
     "Engine",
+    "EngineEntry",
     "EngineOptions",
     "Group",
     "InferenceError",
     "LevelResult",
     "Model",
     "OptionError",
+    "RecordingTypeError",
     "RuntimeLoadError",
     "Segment",
+    "Source",
     "Stopwatch",
     "Token",
     "Transcript",
     "UnknownLevelError",
     "available_cores",
     "check",
-    "front_end",
+    "check_levels",
+    "find_transform",
     "load",
     "load_engine",
-    "obstacle",
     "select",
+    "unsupported_reason",
 ]

@@ -1,10 +1,9 @@
-"""The seam between engines and everything above them, and the one table of engines."""
+"""The interface of engines, and the table of engines."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,109 +11,103 @@ from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from packaging.version import InvalidVersion, Version
 
 from ..artifacts import Artifact
+from ..audio import Floats
 from ..errors import MissingExtraError
 from ..version import distribution, version_of
-from .errors import DeviceError, OptionError, RuntimeLoadError
+from .errors import CodeNotTrustedError, DeviceError, OptionError, RuntimeLoadError
+from .options import EngineOptions
 
-Floats = NDArray[np.float32]
-
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qasr"
-"""Where compiled models are kept, unless told otherwise."""
-
-PRECISIONS = ("fp32", "bf16", "fp16")
-"""What an engine can be asked to compute float operators in."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineOptions:
-    """Where and how an engine runs. An engine that cannot do what is asked says so: OptionError."""
-
-    device: str = "cpu"
-    threads: int | None = None
-    """Threads of one inference; None leaves it to the engine."""
-    streams: int | None = None
-    """Inferences side by side, among which the threads are divided; None leaves it to the engine."""
-    precision: str | None = None
-    """One of ``PRECISIONS`` for the float operators; None takes what the artifact was made for."""
-    cache: Path | None = None
-    """Folder for compiled models; None keeps none."""
-    trust_code: bool = False
-    """Run code in the artifact: TorchScript and programs of torch.export."""
-    profile: bool = False
-    """Gather what ``Engine.kernels`` reports; costs time."""
+_WARM_UP_SECONDS = 0.64
 
 
 class Engine(Protocol):
     """A loaded artifact."""
 
-    def infer(self, features: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
-        """Features (B, T, F) and lengths (B,) in frames to logits (B, T', V) per level. Raises InferenceError."""
+    def infer(self, inputs: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
+        """Logits (B, T', V) float32 by level.
+
+        ``inputs`` (B, T, …) is a padded batch of the manifest's front end, ``lengths`` (B,) the clips' lengths in input
+        frames. May be called from as many threads as there are streams. Raises InferenceError.
+        """
 
     def kernels(self) -> dict[str, int]:
-        """What the engine executes, as it reports itself: kernel (and its precision) to number of nodes.
+        """Number of executed nodes by kernel, as the engine reports them, with their precision if it does.
 
-        Only after an inference of an engine that was loaded with ``profile``; ends the profiling.
+        Call it once, after an inference of an engine that was loaded with ``profile``.
         """
 
     def close(self) -> None:
-        """Release what the engine holds."""
+        """Release the model."""
 
 
 class EngineModule(Protocol):
-    """A module of this package that serves one engine."""
+    """What the module of an engine provides."""
 
     def load(self, artifact: Artifact, options: EngineOptions) -> Engine:
-        """Load the artifact. Raises RuntimeLoadError or OptionError."""
+        """Load the artifact. Raises RuntimeLoadError, DeviceError or OptionError."""
 
-    def obstacle(self, execution: Mapping[str, str]) -> str | None:
-        """Why this machine cannot run what a manifest's ``execution`` asks for, or None."""
+    def unsupported_reason(self, execution: Mapping[str, str]) -> str | None:
+        """Why this machine cannot run a manifest's ``execution``; None if it can."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EngineEntry:
     """A row of the table."""
 
     module: str
+    """Module of this package, with ``load`` and ``unsupported_reason``."""
     library: str
+    """Module of the library that must be installed."""
     extra: str
+    """The extra of qasr that installs the library."""
+    runs_code: bool = False
+    """Whether the model file is code."""
 
-    def missing(self) -> str | None:
-        """The engine's library where it is not installed."""
-        return self.library if importlib.util.find_spec(self.library) is None else None
+    @property
+    def is_installed(self) -> bool:
+        """Whether the engine's library is installed."""
+        return importlib.util.find_spec(self.library) is not None
 
-    def load(self) -> EngineModule:
-        """The engine's module. Raises MissingExtraError."""
-        if self.missing():
+    def import_module(self) -> EngineModule:
+        """Import the engine's module. Raises MissingExtraError."""
+        if not self.is_installed:
             raise MissingExtraError(self.library, self.extra)
         return cast(EngineModule, importlib.import_module(f".{self.module}", __package__))
 
 
 ENGINES: dict[str, EngineEntry] = {
-    "onnx": EngineEntry("onnx.engine", "onnxruntime", "onnx"),
-    "openvino": EngineEntry("openvino.engine", "openvino", "openvino"),
-    "torchscript": EngineEntry("torchscript", "torch", "torch"),
-    "hf": EngineEntry("hf.engine", "transformers", "lowbit"),
-    "torch": EngineEntry("torch_program", "torch", "torch"),
-    "tensorrt": EngineEntry("tensorrt.engine", "cuda", "tensorrt"),
+    "onnx": EngineEntry(module="onnx.engine", library="onnxruntime", extra="onnx"),
+    "openvino": EngineEntry(module="openvino.engine", library="openvino", extra="openvino"),
+    "torchscript": EngineEntry(module="torchscript", library="torch", extra="torch", runs_code=True),
+    "hf": EngineEntry(module="hf.engine", library="transformers", extra="lowbit"),
+    "torch": EngineEntry(module="torch_program", library="torch", extra="torch", runs_code=True),
+    "tensorrt": EngineEntry(module="tensorrt.engine", library="cuda", extra="tensorrt"),
 }
 
 
 def load_engine(artifact: Artifact, options: EngineOptions) -> Engine:
     """Load an artifact into the engine that its manifest names.
 
-    Raises OptionError for options that this machine cannot give, RuntimeLoadError for an unknown engine or one that
-    cannot load the artifact, MissingExtraError where its library is not installed.
+    Raises CodeNotTrustedError for code without ``options.trust_code``, RuntimeLoadError for an unknown engine or one
+    that cannot load the artifact, DeviceError and OptionError for options that are not supported, and MissingExtraError
+    if the engine's library is not installed.
     """
-    check(options)
     name = artifact.manifest.engine
     if name not in ENGINES:
         raise RuntimeLoadError(f"{artifact.folder}: needs the engine {name!r}; this qasr has {', '.join(ENGINES)}")
     entry = ENGINES[name]
-    module = entry.load()
-    asked = {} if options.precision is None else {"precision": options.precision}
-    reason = module.obstacle(artifact.manifest.execution | asked)
+    if entry.runs_code and not options.trust_code:
+        raise CodeNotTrustedError(artifact.folder, name)
+    if entry.runs_code and not artifact.verified:
+        raise RuntimeLoadError(
+            f"{artifact.folder}: its model file is code, and its hash was not checked; leave --no-verify out"
+        )
+    module = entry.import_module()
+    requested = {} if options.precision is None else {"precision": options.precision}
+    reason = module.unsupported_reason(artifact.manifest.execution | requested)
     if reason is not None:
         raise RuntimeLoadError(f"{artifact.folder}: {reason}")
     try:
@@ -122,26 +115,28 @@ def load_engine(artifact: Artifact, options: EngineOptions) -> Engine:
     except (DeviceError, OptionError):
         raise
     except RuntimeLoadError as error:
-        newer = _newer(artifact, entry.library)
-        if newer is None:
+        advice = _upgrade_advice(artifact, entry.library)
+        if advice is None:
             raise
-        raise RuntimeLoadError(f"{error}; {newer}") from None
+        raise RuntimeLoadError(f"{error}; {advice}") from None
 
 
-def check(options: EngineOptions) -> None:
-    """Raise OptionError for what no engine on this machine can give."""
-    cores = available_cores()
-    for name, value in (("threads", options.threads), ("streams", options.streams)):
-        if value is not None and not 1 <= value <= cores:
-            raise OptionError(f"{name} must lie between 1 and the {cores} cores of this machine, not {value}")
-    if options.precision is not None and options.precision not in PRECISIONS:
-        raise OptionError(f"no precision {options.precision!r}; there are {', '.join(PRECISIONS)}")
+def unsupported_reason(engine: str, execution: Mapping[str, str]) -> str | None:
+    """Why this machine cannot run artifacts of ``engine`` with a manifest's ``execution``; None if it can."""
+    entry = ENGINES[engine]
+    if not entry.is_installed:
+        return f"{entry.library} is not installed, pip install 'qasr[{entry.extra}]'"
+    return entry.import_module().unsupported_reason(execution)
 
 
 def check_signature(artifact: Artifact, path: Path, inputs: Collection[str], widths: Mapping[str, int]) -> None:
-    """Refuse a model file whose inputs and output widths are not the manifest's. Raises RuntimeLoadError."""
-    if set(inputs) != {"features", "lengths"}:
-        raise RuntimeLoadError(f"{path}: takes {', '.join(inputs)}, not features and lengths; export it again")
+    """Compare a model file with the manifest: names of its inputs, and the width of its output for every level.
+
+    Raises RuntimeLoadError if they differ.
+    """
+    names = artifact.manifest.front_end.input_names
+    if set(inputs) != set(names):
+        raise RuntimeLoadError(f"{path}: takes {', '.join(inputs)}, not {' and '.join(names)}; export it again")
     expected = {level: len(vocabulary.tokens) for level, vocabulary in artifact.manifest.levels.items()}
     if widths != expected:
         raise RuntimeLoadError(
@@ -150,33 +145,35 @@ def check_signature(artifact: Artifact, path: Path, inputs: Collection[str], wid
         )
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def named_widths(artifact: Artifact, widths: Collection[int]) -> dict[str, int]:
+    """Output widths by level for ``check_signature``, for engines whose outputs have an order and no names."""
+    levels = list(artifact.manifest.levels)
+    names = [*levels, *(f"output {index}" for index in range(len(levels), len(widths)))]
+    return dict(zip(names, widths, strict=False))
 
 
-def obstacle(engine: str, execution: Mapping[str, str]) -> str | None:
-    """Why this machine cannot run artifacts of ``engine`` set up as ``execution`` says, or None."""
-    entry = ENGINES[engine]
-    if entry.missing():
-        return f"{entry.library} is not installed, pip install 'qasr[{entry.extra}]'"
-    return entry.load().obstacle(execution)
+def warm_up_inputs(artifact: Artifact) -> tuple[Floats, NDArray[np.int64]]:
+    """Inputs (1, T, …) of zeros, and their length (1,), for the first inference of an engine."""
+    manifest = artifact.manifest
+    frames = max(round(_WARM_UP_SECONDS * manifest.front_end.frames_per_second), manifest.limits.min_frames)
+    if manifest.limits.max_frames is not None:
+        frames = min(frames, manifest.limits.max_frames)
+    return np.zeros(manifest.front_end.shape(1, frames), np.float32), np.array([frames])
 
 
-def _newer(artifact: Artifact, library: str) -> str | None:
-    """What to say where the artifact was built by a newer release of ``library`` than the one installed here."""
-    built = artifact.manifest.toolchain.get(library)
-    if built is None:
+def _upgrade_advice(artifact: Artifact, library: str) -> str | None:
+    """Advice for an artifact that was exported by a newer release of ``library`` than the installed one."""
+    exported = artifact.manifest.toolchain.get(library)
+    if exported is None:
         return None
-    here = version_of(library)
-    if _release(built) <= _release(here):
+    current = version_of(library)
+    try:
+        # Without local parts such as +cpu.
+        if Version(Version(exported).public) <= Version(Version(current).public):
+            return None
+    except InvalidVersion:
         return None
-    return f"it was built by {library} {built}, newer than {here} here: pip install -U {distribution(library)}"
-
-
-def _release(version: str) -> tuple[int, ...]:
-    parts = version.partition("+")[0].split(".")
-    return tuple(int(part) for part in parts if part.isdecimal())
+    return f"it was exported by {library} {exported}, newer than {current} here: pip install -U {distribution(library)}"
 
 
 def _listed(widths: Mapping[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""Giving back memory that an engine read once: pages of mapped weight files."""
+"""Releasing memory of weight files that an engine has mapped and read once."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r--[ps] \S+ \S+ \S+\s+(/.*)")
 
 @contextmanager
 def released(folders: Collection[Path]) -> Iterator[None]:
-    """Drop the pages of files below ``folders`` that are mapped for reading, again and again within, and at the end.
+    """Repeatedly drop the pages of files in ``folders`` that are mapped for reading, until the block ends.
 
-    An engine that maps its weights and packs them into memory of its own keeps both resident. The mapped pages are the
-    file's: they come back from the page cache when touched, so only the peak changes, never a value. Does nothing
-    where /proc is not.
+    An engine that maps its weights and packs them into its own memory would keep both resident. Dropped pages are read
+    again from the page cache when they are used, so only peak memory changes, never a value. Does nothing on systems
+    other than Linux.
     """
     if not sys.platform.startswith("linux"):
         yield
@@ -44,14 +44,14 @@ def released(folders: Collection[Path]) -> Iterator[None]:
 
 
 def drop(folders: Collection[Path]) -> int:
-    """Drop the pages of all read-only mappings of files below ``folders``; returns how many bytes they cover."""
+    """Drop the pages of all read-only mappings of files in ``folders``, and return the bytes that they cover."""
     madvise = ctypes.CDLL(None, use_errno=True).madvise
     covered = 0
     for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        found = _MAPPING.fullmatch(line)
-        if found is None or not any(Path(found[3]).is_relative_to(folder) for folder in folders):
+        match = _MAPPING.fullmatch(line)
+        if match is None or not any(Path(match[3]).is_relative_to(folder) for folder in folders):
             continue
-        start, end = int(found[1], 16), int(found[2], 16)
+        start, end = int(match[1], 16), int(match[2], 16)
         if madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED) == 0:
             covered += end - start
     return covered

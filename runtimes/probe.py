@@ -18,7 +18,8 @@ import numpy as np
 
 from ..artifacts import Artifact, decode, read
 from ..errors import QasrError
-from .engine import EngineOptions, load_engine
+from .engine import load_engine
+from .options import EngineOptions
 
 
 def probe(artifact: Artifact, inputs: Path, outputs: Path, options: EngineOptions) -> dict[str, Any]:

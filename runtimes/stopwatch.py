@@ -1,4 +1,4 @@
-"""Where the time of a transcription goes."""
+"""Time of each part of a transcription."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Stopwatch:
-    """Seconds spent so far in each part of the work, summed over threads."""
+    """Seconds spent in each part of the work so far, summed over threads."""
 
     features: float = 0.0
-    """From samples (or a file) to padded feature batches."""
+    """From samples or a file to padded batches of inputs."""
     inference: float = 0.0
     """In the engine."""
     decoding: float = 0.0
@@ -23,7 +23,7 @@ class Stopwatch:
 
     @contextmanager
     def running(self, part: str) -> Iterator[None]:
-        """Add the seconds within to ``part``."""
+        """Add the duration of the block to ``part``."""
         started = time.perf_counter()
         try:
             yield

@@ -74,6 +74,11 @@ class TorchFbank:
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
 
+def transform(device: str) -> TorchFbank:
+    """The transform on ``device``: cpu, cuda or cuda:N. Raises DeviceError."""
+    return TorchFbank(device)
+
+
 def _checked(name: str) -> torch.device:
     kind, colon, index = name.partition(":")
     if name != "cpu" and (kind != "cuda" or (colon and not index.isdecimal())):

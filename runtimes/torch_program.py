@@ -1,6 +1,6 @@
-"""Programs of torch.export on a CPU, their quantized layers lowered to oneDNN's and FBGEMM's 8-bit kernels.
+"""Programs of torch.export on a CPU, with quantized layers lowered to the 8-bit kernels of oneDNN and FBGEMM.
 
-Where the manifest asks for it, all other products run under torch's autocast, in bfloat16.
+If the manifest requests it, all other matrix products run in bfloat16 under torch's autocast.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 from torch.fx import GraphModule, Node
 
 from ..artifacts import Artifact
-from .engine import EngineOptions, Floats, check_signature
-from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, last_line
+from ..audio import Floats
+from ..errors import last_line
+from .engine import check_signature, named_widths, warm_up_inputs
+from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
+from .options import EngineOptions
 
 MODEL_FILE = "model.pt2"
 
@@ -31,10 +34,6 @@ class TorchProgramEngine:
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         _check(options)
         self._path = artifact.path(MODEL_FILE)
-        if not artifact.verified:
-            raise RuntimeLoadError(
-                f"{self._path}: reading it can run code, so its hash has to be checked; load it with verification"
-            )
         self._levels = list(artifact.manifest.levels)
         self._threads = options.threads
         self._profile = options.profile
@@ -44,36 +43,35 @@ class TorchProgramEngine:
             with self._settings(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self._module = lower(torch.export.load(self._path).module())
-                outputs = self._module(torch.zeros(artifact.manifest.front_end.shape(1, 16)), torch.tensor([16]))
-        except Exception as error:  # zip, pickle, schema and torch each have their own
+                outputs = self._module(*map(torch.from_numpy, warm_up_inputs(artifact)))
+        except Exception as error:  # zip, pickle, the schema and torch raise different errors
             raise RuntimeLoadError(f"{self._path}: torch cannot load it ({last_line(error)})") from None
-        names = [*self._levels, *(f"output {place}" for place in range(len(self._levels), len(outputs)))]
-        widths = {name: output.shape[-1] for name, output in zip(names, outputs, strict=False)}
-        check_signature(artifact, self._path, ("features", "lengths"), widths)
+        names, widths = artifact.manifest.front_end.input_names, [output.shape[-1] for output in outputs]
+        check_signature(artifact, self._path, names, named_widths(artifact, widths))
 
-    def infer(self, features: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
-        """Logits of every level; see ``Engine.infer``."""
-        given = (torch.from_numpy(np.ascontiguousarray(features)), torch.from_numpy(lengths))
+    def infer(self, inputs: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
+        """Logits by level; see ``Engine.infer``."""
+        tensors = (torch.from_numpy(np.ascontiguousarray(inputs)), torch.from_numpy(lengths))
         try:
             with self._settings():
-                outputs = self._profiled(given) if self._profile else self._module(*given)
+                outputs = self._profiled(tensors) if self._profile else self._module(*tensors)
         except (RuntimeError, AssertionError) as error:
-            raise InferenceError(f"{self._path}: torch failed on {features.shape} ({last_line(error)})") from None
+            raise InferenceError(f"{self._path}: torch failed on {inputs.shape} ({last_line(error)})") from None
         return {level: output.float().numpy() for level, output in zip(self._levels, outputs, strict=True)}
 
     def kernels(self) -> dict[str, int]:
-        """Operators of the last inference, as torch's profiler saw them, to number of calls; bfloat16 is marked."""
+        """Calls of each operator in the last inference, from torch's profiler; those in bfloat16 are marked."""
         return dict(sorted(self._executed.items()))
 
     def close(self) -> None:
         """Release the module."""
         del self._module
 
-    def _profiled(self, given: tuple[torch.Tensor, ...]) -> Any:
+    def _profiled(self, tensors: tuple[torch.Tensor, ...]) -> Any:
         from torch.profiler import ProfilerActivity, profile
 
         with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiler:
-            outputs = self._module(*given)
+            outputs = self._module(*tensors)
         events = profiler.profiler.kineto_results.events()
         self._executed = Counter(
             event.name() + (".bfloat16" if "c10::BFloat16" in event.dtypes() else "") for event in events
@@ -97,25 +95,25 @@ def load(artifact: Artifact, options: EngineOptions) -> TorchProgramEngine:
     return TorchProgramEngine(artifact, options)
 
 
-def obstacle(execution: Mapping[str, str]) -> str | None:
-    """Says where this build of torch, or this CPU, lacks what the artifact runs on."""
+def unsupported_reason(execution: Mapping[str, str]) -> str | None:
+    """Whether this build of torch and this CPU have what the artifact needs; see ``EngineModule``."""
     engine = execution.get("quantized_engine", "onednn")
     if engine not in torch.backends.quantized.supported_engines:
         return f"this build of torch lacks the 8-bit kernels of {engine}"
-    # Elsewhere torch computes bfloat16 by its reference code, hundreds of times slower.
+    # Without CPU support torch computes bfloat16 by reference code, hundreds of times slower.
     if execution.get("autocast") == "bf16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return "this CPU does not compute in bf16"
     return None
 
 
 def lower(module: GraphModule) -> GraphModule:
-    """Replace dequantize → linear by 8-bit linears, in place; the program as saved multiplies in float.
+    """Replace dequantize → linear, which multiplies in float, by 8-bit linears, in place.
 
-    oneDNN's where the range of the input is fixed, FBGEMM's where it is taken from each input.
+    Static quantization uses oneDNN's linear, dynamic quantization FBGEMM's.
     """
     graph = module.graph
     for node in list(graph.nodes):
-        # Autocast gives other types than those that were exported.
+        # Under autocast, tensors have other types than those that were exported.
         if node.target is torch.ops.aten._assert_tensor_metadata.default:
             graph.erase_node(node)
         if node.target is not torch.ops.aten.linear.default or not _is(node.args[1], "dequantize_per_channel"):
@@ -127,7 +125,7 @@ def lower(module: GraphModule) -> GraphModule:
         graph.erase_node(node)
     graph.eliminate_dead_code()
     module.recompile()
-    # The unpacked weights are not needed any more.
+    # Free the unpacked weights.
     used = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
     for name, value in list(module.named_buffers()):
         if name not in used and value.dtype == torch.int8:
@@ -141,7 +139,7 @@ def _static(module: GraphModule, node: Node) -> Node:
     rounded, scale, zero_point, *_ = restored.args
     graph, name = module.graph, f"packed_{node.name}"
     module.register_buffer(name, torch.ops.onednn.qlinear_prepack(_value(module, weight), None))
-    # torch's own rounding takes two passes, the decomposed operator five.
+    # quantize_per_tensor takes two passes over the input, the decomposed operator five.
     quint8 = graph.call_function(torch.quantize_per_tensor, (rounded.args[0], scale, zero_point, torch.quint8))
     integers = graph.call_method("int_repr", (quint8,))
     return graph.call_function(
@@ -158,7 +156,7 @@ def _dynamic(module: GraphModule, node: Node) -> Node:
     graph, name = module.graph, f"packed_{node.name}"
     scales, zeros = _value(module, weight_scale).double(), _value(module, weight_zero_point)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the age of torch's quantized tensors
+        warnings.simplefilter("ignore")  # that quantized tensors are deprecated
         integers = torch._make_per_channel_quantized_tensor(_value(module, weight), scales, zeros, 0)
     previous = torch.backends.quantized.engine
     torch.backends.quantized.engine = "fbgemm"
@@ -166,13 +164,13 @@ def _dynamic(module: GraphModule, node: Node) -> Node:
         setattr(module, name, torch.ops.quantized.linear_prepack(integers, _value(module, bias)))
     finally:
         torch.backends.quantized.engine = previous
-    # Under autocast, what comes before may be bfloat16.
+    # Under autocast, the input may be bfloat16.
     floats = graph.call_method("float", (restored.args[0].args[0],))
     return graph.call_function(torch.ops.quantized.linear_dynamic.default, (floats, graph.get_attr(name), False))
 
 
 def _parts(node: Node) -> tuple[Any, Any, Any]:
-    """The restored input, what the weights are restored from, and the bias of a linear."""
+    """Of a linear: its dequantized input, the arguments of its weight's dequantization, and its bias."""
     arguments: Any = node.args
     return arguments[0], arguments[1].args, arguments[2] if len(arguments) > 2 else None
 

@@ -13,22 +13,26 @@ import torch
 from numpy.typing import NDArray
 
 from ..artifacts import Artifact
-from .engine import EngineOptions, Floats, check_signature
-from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, last_line
+from ..audio import Floats
+from ..errors import last_line
+from .engine import check_signature, named_widths, warm_up_inputs
+from .errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
+from .options import EngineOptions
 
 MODEL_FILE = "model.pt"
 
 
 class TorchScriptEngine:
-    """A loaded ``model.pt``. The file does not say which kernels it is for, so the engine sets them, and puts back."""
+    """A loaded ``model.pt``.
+
+    Torch keeps the choice of 8-bit kernels and the number of threads in global settings, so the engine sets them for
+    each inference and restores them afterwards.
+    """
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         _check(options)
         self._path = artifact.path(MODEL_FILE)
-        if not artifact.verified:
-            raise RuntimeLoadError(
-                f"{self._path}: TorchScript is code, and runs only once its hash was checked; load it with verification"
-            )
+        self._names = artifact.manifest.front_end.input_names
         self._engine = artifact.manifest.execution["quantized_engine"]
         self._levels = list(artifact.manifest.levels)
         self._threads = options.threads
@@ -36,46 +40,45 @@ class TorchScriptEngine:
         self._executed: Counter[str] = Counter()
         try:
             with self._settings(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about TorchScript's age
+                warnings.simplefilter("ignore")  # that TorchScript is deprecated
                 self._module = torch.jit.load(str(self._path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
-                width = artifact.manifest.front_end.feature_size  # type: ignore[union-attr]
-                outputs = self._module(torch.zeros(1, 16, width), torch.tensor([16]))
+                outputs = self._module(*map(torch.from_numpy, warm_up_inputs(artifact)))
         except RuntimeError as error:
             raise RuntimeLoadError(f"{self._path}: torch cannot load it ({last_line(error)})") from None
-        # A trace has no names; its outputs come in the order of the levels.
-        names = [*self._levels, *(f"output {place}" for place in range(len(self._levels), len(outputs)))]
-        widths = {name: output.shape[-1] for name, output in zip(names, outputs, strict=False)}
-        check_signature(artifact, self._path, ("features", "lengths"), widths)
+        # A trace has no names. Its inputs and outputs have the order of the front end's inputs and of the levels.
+        check_signature(
+            artifact, self._path, self._names, named_widths(artifact, [output.shape[-1] for output in outputs])
+        )
 
-    def infer(self, features: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
-        """Logits of every level; see ``Engine.infer``."""
-        given = (torch.from_numpy(np.ascontiguousarray(features)), torch.from_numpy(lengths))
+    def infer(self, inputs: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
+        """Logits by level; see ``Engine.infer``."""
+        tensors = (torch.from_numpy(np.ascontiguousarray(inputs)), torch.from_numpy(lengths))
         try:
             with self._settings():
-                outputs = self._profiled(given) if self._profile else self._module(*given)
+                outputs = self._profiled(tensors) if self._profile else self._module(*tensors)
         except RuntimeError as error:
-            raise InferenceError(f"{self._path}: torch failed on {features.shape} ({last_line(error)})") from None
+            raise InferenceError(f"{self._path}: torch failed on {inputs.shape} ({last_line(error)})") from None
         return {level: output.numpy() for level, output in zip(self._levels, outputs, strict=True)}
 
     def kernels(self) -> dict[str, int]:
-        """Operators of the last inference, as torch's profiler saw them: name to number of calls."""
+        """Calls of each operator in the last inference, from torch's profiler."""
         return dict(sorted(self._executed.items()))
 
     def close(self) -> None:
         """Release the module."""
         del self._module
 
-    def _profiled(self, given: tuple[torch.Tensor, ...]) -> Any:
+    def _profiled(self, tensors: tuple[torch.Tensor, ...]) -> Any:
         from torch.profiler import ProfilerActivity, profile
 
         with profile(activities=[ProfilerActivity.CPU]) as profiler:
-            outputs = self._module(*given)
+            outputs = self._module(*tensors)
         self._executed = Counter({event.key: event.count for event in profiler.key_averages()})
         return outputs
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
-        """The artifact's kernels, the threads asked for, and no optimization that starts again at every new shape."""
+        """The artifact's kernels, the requested threads, and no optimization: it would run again for every shape."""
         engine, threads = torch.backends.quantized.engine, torch.get_num_threads()
         torch.backends.quantized.engine = self._engine
         if self._threads is not None:
@@ -93,13 +96,13 @@ def load(artifact: Artifact, options: EngineOptions) -> TorchScriptEngine:
     return TorchScriptEngine(artifact, options)
 
 
-def obstacle(execution: Mapping[str, str]) -> str | None:
-    """Says where this build of torch lacks the artifact's quantized engine."""
+def unsupported_reason(execution: Mapping[str, str]) -> str | None:
+    """Whether this build of torch has the artifact's quantized engine; see ``EngineModule``."""
     engine = execution["quantized_engine"]
-    there = [name for name in torch.backends.quantized.supported_engines if name != "none"]
-    if engine in there:
+    available = [name for name in torch.backends.quantized.supported_engines if name != "none"]
+    if engine in available:
         return None
-    return f"this build of torch lacks the quantized engine {engine}; it has {', '.join(there)}"
+    return f"this build of torch lacks the quantized engine {engine}; it has {', '.join(available)}"
 
 
 def _check(options: EngineOptions) -> None:

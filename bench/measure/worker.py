@@ -65,19 +65,19 @@ def execute(plan: Plan, interpreter_seconds: float, alive: Callable[[], None]) -
 
     from ... import audio
     from ...artifacts import read
-    from ...runtimes import ENGINES, EngineOptions, Model, front_end, load_engine
+    from ...runtimes import ENGINES, EngineOptions, Model, find_transform, load_engine
     from .memory import peak_rss_bytes
 
     import_seconds = lap()
     artifact = read(plan.artifact)
     read_seconds = lap()
     if artifact.manifest.engine in ENGINES:
-        ENGINES[artifact.manifest.engine].load()
+        ENGINES[artifact.manifest.engine].import_module()
     import_seconds += lap()
     # The user named this artifact for measurement, so its code may run.
     options = EngineOptions(device=plan.device, threads=plan.threads, cache=Path(plan.cache), trust_code=True)
     engine = load_engine(artifact, options)
-    transform = front_end(plan.features)
+    transform = find_transform(plan.features, artifact.manifest.front_end)
     compile_seconds = lap()
     first = audio.read(plan.first)
     # Reading the file is not timed: a server receives samples from its clients.

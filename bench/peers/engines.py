@@ -101,7 +101,7 @@ class ArtifactEngine:
     def __init__(self, spec: Spec) -> None:
         from ...runtimes import load
 
-        self._model = load(spec.path, threads=spec.threads)
+        self._model = load(spec.path, threads=spec.threads, trust_code=True)
         execution = self._model.manifest.execution
         self.execution = ", ".join(f"{name} {value}" for name, value in execution.items())
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...artifacts import LevelVocabulary
-from ..engine import Floats
+from ...audio import Floats
 from ..errors import InferenceError
 
 Vocabularies = Mapping[str, LevelVocabulary]
@@ -17,49 +17,54 @@ Vocabularies = Mapping[str, LevelVocabulary]
 
 @dataclass(frozen=True)
 class Frames:
-    """What decoding needs of a stretch of logits: 6 bytes a level and frame instead of 4 a token.
+    """A stretch of logits reduced to what decoding needs: 8 bytes for each level and frame, not 4 for each token."""
 
-    ``best`` (levels, frames) int16 ids, ``confidence`` (levels, frames) float32 their probability, ``blank`` (frames,)
-    float32 the log-probability that every level is blank, by which windows are joined.
-    """
-
-    best: NDArray[np.int16]
+    best: NDArray[np.int32]
+    """(levels, frames): id of the most likely token."""
     confidence: Floats
+    """(levels, frames): its probability."""
     blank: Floats
+    """(frames,): log-probability that every level is blank, by which windows are joined."""
 
     def __len__(self) -> int:
         return int(self.best.shape[1])
 
     def part(self, start: int, stop: int) -> Frames:
-        """Frames from ``start`` up to ``stop``."""
+        """Frames from ``start`` to ``stop``, without ``stop``."""
         return Frames(self.best[:, start:stop], self.confidence[:, start:stop], self.blank[start:stop])
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Decoded tokens of one level: ids, first frame, frame after the last, and mean probability over their frames."""
+    """Decoded tokens of one level, each array of shape (tokens,)."""
 
     ids: NDArray[np.int64]
     starts: NDArray[np.int64]
+    """First frame."""
     stops: NDArray[np.int64]
+    """Frame after the last."""
     confidence: Floats
+    """Mean probability over the token's frames."""
 
 
 def reduce_logits(logits: Mapping[str, Floats], clip: int, length: int, vocabularies: Vocabularies) -> Frames:
-    """The first ``length`` frames of one clip of logits (B, T, V) per level. InferenceError where not finite."""
-    best = np.empty((len(vocabularies), length), dtype=np.int16)
+    """The first ``length`` frames of one clip of logits (B, T, V) by level.
+
+    Raises InferenceError for logits that are not finite, and for other shapes.
+    """
+    best = np.empty((len(vocabularies), length), dtype=np.int32)
     confidence = np.empty((len(vocabularies), length), dtype=np.float32)
     blank = np.zeros(length, dtype=np.float32)
     for row, (level, vocabulary) in enumerate(vocabularies.items()):
         values = logits[level][clip, :length]
         if values.shape != (length, len(vocabulary.tokens)):
             raise InferenceError(
-                f"the engine gave {values.shape} logits for {level} where {(length, len(vocabulary.tokens))} are due; "
-                "the model file is not the one of this manifest"
+                f"the engine returned {values.shape} logits for {level}, not {(length, len(vocabulary.tokens))}; "
+                "the model file does not belong to this manifest"
             )
         if not np.isfinite(values).all():
             raise InferenceError(
-                f"the engine gave logits for {level} that are no numbers; the artifact or device is at fault"
+                f"the engine returned logits for {level} that are not finite; the artifact or the device is faulty"
             )
         top = values.max(axis=-1)
         total = np.exp(values - top[:, None]).sum(axis=-1)
@@ -69,11 +74,11 @@ def reduce_logits(logits: Mapping[str, Floats], clip: int, length: int, vocabula
     return Frames(best, confidence, blank)
 
 
-def collapse(best: NDArray[np.int16], confidence: Floats, blank: int) -> Runs:
-    """Merge repeats and drop blanks of one level's best path (frames,)."""
+def collapse(best: NDArray[np.int32], confidence: Floats, blank: int) -> Runs:
+    """Merge repeated tokens and drop blanks of one level's best path (frames,)."""
     if best.size == 0:
-        none = np.empty(0, dtype=np.int64)
-        return Runs(none, none, none, np.empty(0, dtype=np.float32))
+        empty = np.empty(0, dtype=np.int64)
+        return Runs(empty, empty, empty, np.empty(0, dtype=np.float32))
     starts = np.flatnonzero(np.concatenate(([True], best[1:] != best[:-1])))
     stops = np.append(starts[1:], best.size)
     means = np.add.reduceat(confidence, starts) / (stops - starts)

@@ -15,16 +15,16 @@ _SHORTEST_SECONDS = 1.0
 
 
 def text(transcripts: Sequence[Transcript]) -> str:
-    """One line a recording; of several levels one line each, headed by the level's name."""
+    """One line for each recording, or for each level, which begins with the level's name if there are several."""
     return "".join(
         f"{line}\n"
         for transcript in transcripts
-        for line in _headed({level: result.text for level, result in transcript.levels.items()})
+        for line in _with_level_names({level: result.text for level, result in transcript.levels.items()})
     )
 
 
 def json(transcripts: Sequence[Transcript]) -> str:
-    """An object where there is one recording, an array of them otherwise."""
+    """An object for one recording, an array of objects for several."""
     return json_object(transcripts[0]) if len(transcripts) == 1 else json_array(transcripts)
 
 
@@ -34,12 +34,12 @@ def json_object(transcript: Transcript) -> str:
 
 
 def json_array(transcripts: Sequence[Transcript]) -> str:
-    """An array of objects, also for one recording or none."""
+    """An array of objects, for any number of recordings."""
     return _indented(msgspec.json.encode(list(transcripts)))
 
 
 def jsonl(transcripts: Sequence[Transcript]) -> str:
-    """One object a line and recording."""
+    """One object in each line, for each recording."""
     return "".join(msgspec.json.encode(transcript).decode() + "\n" for transcript in transcripts)
 
 
@@ -55,7 +55,7 @@ def srt(transcripts: Sequence[Transcript]) -> str:
 def vtt(transcripts: Sequence[Transcript]) -> str:
     """WebVTT subtitles of one recording."""
     cues = (
-        # The three characters that WebVTT reads as markup.
+        # Escapes the characters that WebVTT reads as markup.
         f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{escape(cue.text, quote=False)}\n"
         for cue in _cues(transcripts)
     )
@@ -72,7 +72,7 @@ FORMATS: dict[str, Callable[[Sequence[Transcript]], str]] = {
 """The table of output formats."""
 
 SINGLE = frozenset({"srt", "vtt"})
-"""Formats in which one file describes one recording."""
+"""Formats whose files describe one recording."""
 
 SUFFIXES = {"text": ".txt", "json": ".json", "jsonl": ".jsonl", "srt": ".srt", "vtt": ".vtt"}
 
@@ -84,25 +84,24 @@ class _Cue(NamedTuple):
 
 
 def _cues(transcripts: Sequence[Transcript]) -> Iterator[_Cue]:
-    """A cue for every segment: each chosen level's tokens up to the next one, a line a level."""
+    """A cue for each segment, with one line for each level: its tokens before the next segment."""
     if len(transcripts) != 1:
         raise ValueError("subtitles describe one recording")
     segments, levels = transcripts[0].segments, transcripts[0].levels
     starts = [segment.start for segment in segments]
-    for place, segment in enumerate(segments):
-        until = starts[place + 1] if place + 1 < len(starts) else inf
-        since = segment.start if place else 0.0
+    for index, segment in enumerate(segments):
+        until = starts[index + 1] if index + 1 < len(starts) else inf
+        since = segment.start if index else 0.0
         texts = {
             level: " ".join("".join(token.text for token in result.tokens if since <= token.start < until).split())
             for level, result in levels.items()
         }
-        # A token lasts a frame or two, and a cue must stay long enough to be read.
-        yield _Cue(
-            segment.start, min(max(segment.end, segment.start + _SHORTEST_SECONDS), until), "\n".join(_headed(texts))
-        )
+        # A token lasts a frame or two, but a cue must be visible long enough to be read.
+        end = min(max(segment.end, segment.start + _SHORTEST_SECONDS), until)
+        yield _Cue(segment.start, end, "\n".join(_with_level_names(texts)))
 
 
-def _headed(texts: dict[str, str]) -> list[str]:
+def _with_level_names(texts: dict[str, str]) -> list[str]:
     return list(texts.values()) if len(texts) == 1 else [f"{level}: {text}" for level, text in texts.items()]
 
 

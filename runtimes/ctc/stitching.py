@@ -1,4 +1,4 @@
-"""Windows of long audio joined at the logits, where both neighbours hear nothing."""
+"""Joins windows of long audio where both windows predict blanks."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 
 from .decoding import Frames
 
-# Near its edge a window lacks context; a quarter of the overlap on either side is left alone.
+# Near its edges a window lacks context, so it is not cut in the outer quarters of the overlap.
 _MARGIN = 0.25
 
 
 def cut_frame(left: Frames, right: Frames) -> int:
-    """Frame of the overlap from which ``right`` serves; both cover the same frames.
+    """Index of the frame from which ``right`` replaces ``left``; both cover the same frames.
 
-    The one where it is likeliest, to both, that every level is blank: a token on one side of it then lies wholly there,
-    and is neither doubled nor lost. Of equals, the one nearest to the middle.
+    It is the frame where both together give the highest probability that every level is blank. A token then lies
+    completely on one side, so none is doubled or lost. Ties go to the frame nearest to the middle.
     """
     frames = len(left)
     margin = int(frames * _MARGIN)
@@ -24,7 +24,7 @@ def cut_frame(left: Frames, right: Frames) -> int:
 
 
 class Stitcher:
-    """Takes windows in order and joins them; it keeps a few bytes a frame and level, never logits."""
+    """Joins windows that are added in order. It keeps 8 bytes for each frame and level, never logits."""
 
     def __init__(self) -> None:
         self._parts: list[Frames] = []
@@ -32,13 +32,13 @@ class Stitcher:
         self._pending_start = 0
 
     def add(self, window: Frames, start: int) -> None:
-        """Take in a window whose first frame is frame ``start`` of the whole."""
+        """Add a window. ``start`` is the index of its first frame in the recording."""
         if self._pending is None:
             self._pending, self._pending_start = window, start
             return
-        # The last window may reach back beyond the previous cut; what lies before that is settled.
-        settled = max(0, self._pending_start - start)
-        window, start = window.part(settled, len(window)), start + settled
+        # The last window may begin before the previous cut, whose frames are final.
+        final = max(0, self._pending_start - start)
+        window, start = window.part(final, len(window)), start + final
         overlap = self._pending_start + len(self._pending) - start
         if not 0 < overlap <= len(window):
             raise ValueError(f"a window at frame {start} does not overlap its predecessor")
@@ -48,7 +48,7 @@ class Stitcher:
         self._pending, self._pending_start = window.part(cut, len(window)), start + cut
 
     def join(self) -> Frames:
-        """All frames."""
+        """All frames of the recording."""
         parts = [*self._parts, *([self._pending] if self._pending is not None else [])]
         return Frames(
             np.concatenate([part.best for part in parts], axis=1),

@@ -1,28 +1,27 @@
-"""What a transcription gives: text, tokens with times and confidences for every level, groups and segments."""
+"""Transcripts: for every level its text and its tokens with times and confidences, and groups and segments."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import groupby
+from collections.abc import Mapping, Sequence
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from ...artifacts import LevelVocabulary
-from ...recitation import groups as grouping
+from ...recitation.groups import assign_sifat, unit_starts
+from ...recitation.levels import PHONEMES
+from ..errors import UnknownLevelError
 from .decoding import Frames, Runs, Vocabularies, collapse
 
-PHONEMES = "phonemes"
-"""The level whose groups the sifat levels describe."""
-
-# Seconds. Cues end at a pause, and in a long stretch without one after ten seconds.
+# Seconds. A segment ends at a pause, or after ten seconds.
 _PAUSE_SECONDS = 0.4
 _LONGEST_SECONDS = 10.0
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A decoded token; times in seconds, confidence the mean probability over its frames."""
+    """A decoded token. Times are in seconds; confidence is the mean probability over its frames."""
 
     id: int
     text: str
@@ -32,7 +31,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class LevelResult(msgspec.Struct, frozen=True):
-    """One level's transcript; confidence is the mean over its tokens, 0 where there are none."""
+    """One level's transcript. Confidence is the mean over its tokens, 0 without tokens."""
 
     text: str
     confidence: float
@@ -40,7 +39,7 @@ class LevelResult(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A phoneme group and the token of each sifat level that belongs to it, None where one is missing."""
+    """A phoneme group, and its token in each sifat level, None if it has none."""
 
     text: str
     start: float
@@ -49,7 +48,7 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """A stretch of the first level between pauses, as subtitles show it."""
+    """A stretch of the first level between pauses, which becomes a subtitle."""
 
     text: str
     start: float
@@ -60,7 +59,7 @@ class Segment(msgspec.Struct, frozen=True):
 class _Unit(NamedTuple):
     tokens: list[Token]
     space: str
-    """What parts it from the unit before."""
+    """Text between the previous unit and this one."""
 
 
 class Transcript(msgspec.Struct, frozen=True):
@@ -79,7 +78,7 @@ class Transcript(msgspec.Struct, frozen=True):
 def transcribe_frames(
     frames: Frames, vocabularies: Vocabularies, *, audio: str, seconds: float, frame_rate_hz: float
 ) -> Transcript:
-    """The transcript of a recording's decoded frames."""
+    """The transcript of a recording's frames. ``seconds`` is its duration, ``audio`` its name."""
     runs = {
         level: _without_specials(collapse(frames.best[row], frames.confidence[row], vocabulary.blank), vocabulary)
         for row, (level, vocabulary) in enumerate(vocabularies.items())
@@ -91,13 +90,17 @@ def transcribe_frames(
         text=levels[first].text,
         seconds=round(seconds, 3),
         levels=levels,
-        groups=_groups(levels) if PHONEMES in levels and len(levels) > 1 else [],
+        groups=_groups(levels),
         segments=_segments(_units(first, levels[first], vocabularies[first].word_delimiter is not None)),
     )
 
 
 def select(transcript: Transcript, levels: list[str]) -> Transcript:
-    """The transcript with only some of its levels; groups stay where a sifat level does."""
+    """The transcript with only some of its levels. Groups keep these levels, and are dropped if none is left.
+
+    Raises UnknownLevelError.
+    """
+    check_levels(levels, list(transcript.levels))
     kept = {level: transcript.levels[level] for level in levels}
     sifat = [level for level in levels if level != PHONEMES]
     narrowed = [
@@ -106,6 +109,13 @@ def select(transcript: Transcript, levels: list[str]) -> Transcript:
         if sifat
     ]
     return msgspec.structs.replace(transcript, levels=kept, groups=narrowed)
+
+
+def check_levels(levels: Sequence[str], available: Sequence[str]) -> None:
+    """Raise UnknownLevelError for the first of ``levels`` that is not ``available``."""
+    for level in levels:
+        if level not in available:
+            raise UnknownLevelError(level, available)
 
 
 def _without_specials(runs: Runs, vocabulary: LevelVocabulary) -> Runs:
@@ -136,50 +146,26 @@ def _mean(tokens: list[Token]) -> float:
 
 
 def _groups(levels: Mapping[str, LevelResult]) -> list[Group]:
-    phonemes = levels[PHONEMES]
-    spans = _group_spans(phonemes)
-    starts = np.array([phonemes.tokens[first].start for first, _ in spans])
-    stops = np.array([phonemes.tokens[last].end for _, last in spans])
-    sifat = {level: result.tokens for level, result in levels.items() if level != PHONEMES}
-    chosen = {
-        level: grouping.align(np.array([(token.start + token.end) / 2 for token in tokens]), starts, stops)
-        for level, tokens in sifat.items()
-    }
+    tokens = {level: result.tokens for level, result in levels.items()}
     return [
         Group(
-            "".join(token.text for token in phonemes.tokens[first : last + 1]),
-            phonemes.tokens[first].start,
-            phonemes.tokens[last].end,
-            {
-                level: tokens[chosen[level][place]] if chosen[level][place] >= 0 else None
-                for level, tokens in sifat.items()
-            },
+            group.text,
+            group.start,
+            group.end,
+            {level: None if index is None else tokens[level][index] for level, index in group.sifat.items()},
         )
-        for place, (first, last) in enumerate(spans)
+        for group in assign_sifat(tokens)
     ]
 
 
-def _group_spans(phonemes: LevelResult) -> list[tuple[int, int]]:
-    """First and last token of every phoneme group."""
-    # Characters and tokens differ where a vocabulary has tokens of several characters.
-    owner = [index for index, token in enumerate(phonemes.tokens) for _ in token.text]
-    return [(owner[begin], owner[end - 1]) for begin, end in grouping.spans(phonemes.text)]
-
-
-def _units(level: str, result: LevelResult, words: bool) -> list[_Unit]:
-    """What a cue never splits: words, phoneme groups, or else tokens."""
+def _units(level: str, result: LevelResult, separates_words: bool) -> list[_Unit]:
+    """Words, phoneme groups, or tokens: what a cue never splits."""
     tokens = result.tokens
-    if words:
-        runs = [list(run) for spoken, run in groupby(tokens, lambda token: token.text != " ") if spoken]
-        # The space stands with the word that it precedes, so that cues are joined as any other text.
-        return [_Unit(run, " " if place else "") for place, run in enumerate(runs)]
-    heads = {first for first, _ in _group_spans(result)} if level == PHONEMES else set(range(len(tokens)))
-    units: list[_Unit] = []
-    for place, token in enumerate(tokens):
-        if not units or place in heads:
-            units.append(_Unit([], ""))
-        units[-1].tokens.append(token)
-    return units
+    if separates_words:
+        words = [list(run) for is_word, run in groupby(tokens, lambda token: token.text != " ") if is_word]
+        return [_Unit(word, " " if index else "") for index, word in enumerate(words)]
+    starts = unit_starts(level, [token.text for token in tokens])
+    return [_Unit(tokens[first:stop], "") for first, stop in pairwise([*starts, len(tokens)])]
 
 
 def _segments(units: list[_Unit]) -> list[Segment]:

@@ -1,34 +1,33 @@
-"""Hugging Face checkpoints, mostly of few bits, in transformers."""
+"""Hugging Face checkpoints, mostly low-bit, in transformers."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import logging
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ...artifacts import Artifact
+from ...audio import Floats
+from ...errors import last_line
 from ...version import installed
-from ..engine import EngineOptions, Floats, check_signature
-from ..errors import DeviceError, InferenceError, OptionError, RuntimeLoadError, last_line
+from ..engine import check_signature, warm_up_inputs
+from ..errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
+from ..options import EngineOptions
 from . import packed, quanto
+from .classes import model_class
 
-CLASS_FILE = "modeling_multi_level_ctc.py"
-CLASS = "Wav2Vec2BertForMultilevelCTC"
-
-_WARM_UP_FRAMES = 32
-# They tell what they were built without on every import, and bitsandbytes, at every product, how it rounds.
-_TALKATIVE = ("torchao", "torch.utils._pytree", "bitsandbytes")
+# These libraries print what they were built without on every import, and bitsandbytes how it rounds at every product.
+_NOISY = ("torchao", "torch.utils._pytree", "bitsandbytes")
 _HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _FLOAT = "float"
+# Weights in other files than safetensors are pickles.
+_SAFE: dict[str, Any] = {"use_safetensors": True}
 _LIBRARIES = {
     _FLOAT: "transformers",
     "compressed-tensors": "compressed_tensors",
@@ -38,12 +37,14 @@ _LIBRARIES = {
 
 
 class TransformersEngine:
-    """A model that ``from_pretrained`` made of the artifact's folder.
+    """A model that ``from_pretrained`` loads from the artifact's folder, with a class of transformers or qasr.
 
-    It computes in float32. Layers of compressed-tensors keep their weights packed on a CPU, and with ``precision`` bf16
-    multiply in that type there; on an NVIDIA GPU, with fp16 or bf16, the whole model computes in that type, and they
-    multiply by our kernel. Float checkpoints compute there in the type that they were made for, compiled where they
-    say so.
+    It computes in float32, except that:
+
+    - with ``precision`` bf16 on a CPU, layers of compressed-tensors multiply in bfloat16. Their weights stay packed.
+    - with ``precision`` fp16 or bf16 on an NVIDIA GPU, a model of compressed-tensors computes in that type, and its
+      quantized layers use our kernel.
+    - on an NVIDIA GPU, float checkpoints compute in the type of the artifact, compiled if its manifest requests that.
     """
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
@@ -52,26 +53,21 @@ class TransformersEngine:
         execution = artifact.manifest.execution
         method = execution.get("format", "")
         compute, self._device = _dtype(options, execution), _device(options.device)
-        # On a CPU only the products are in half precision: torch's depthwise convolution in it takes minutes.
+        # On a CPU only matrix products use half precision: torch's depthwise convolution would take minutes in it.
         narrow_products = method != _FLOAT and _widens(self._device, compute)
         self._dtype = torch.float32 if narrow_products else compute
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         path = artifact.path("model.safetensors")
-        if CLASS_FILE in artifact.manifest.files and not artifact.verified:
-            raise RuntimeLoadError(
-                f"{artifact.path(CLASS_FILE)}: is code, and its hash was not checked; load it with verify"
-            )
-        hindrance = obstacle(execution)
-        if hindrance is not None:
-            raise RuntimeLoadError(f"{path}: {hindrance}")
         self._levels = list(artifact.manifest.levels)
-        for name in _TALKATIVE:
+        for name in _NOISY:
             logging.getLogger(name).setLevel(logging.ERROR)
+        with _quiet():
+            kind = model_class(artifact)
         try:
             with _quiet():
-                self.model = self._load(artifact, method, compute).eval()
-        except Exception as error:  # whatever transformers and the format's library raise
+                self.model = self._load(artifact, kind, method, compute).eval()
+        except Exception as error:  # transformers and the format's library raise many kinds
             raise RuntimeLoadError(f"{path}: transformers cannot load it ({last_line(error)})") from None
         self._path = path
         heads = getattr(self.model, "level_to_lm_head", None)
@@ -80,21 +76,21 @@ class TransformersEngine:
             if heads is not None
             else {self._levels[0]: self.model.lm_head.out_features}
         )
-        check_signature(artifact, path, ("features", "lengths"), widths)
+        check_signature(artifact, path, artifact.manifest.front_end.input_names, widths)
+        self._input_name = self.model.main_input_name
         if execution.get("compile") == self._device.type:
             self.model = _compiled(self.model)
-        # compressed-tensors restores the weights at the first inference only.
+        # compressed-tensors restores the weights at the first inference.
         with _quiet():
-            width = artifact.manifest.front_end.feature_size  # type: ignore[union-attr]
-            self.infer(np.zeros((1, _WARM_UP_FRAMES, width), np.float32), np.array([_WARM_UP_FRAMES]))
+            self.infer(*warm_up_inputs(artifact))
 
-    def _load(self, artifact: Artifact, method: str, compute: torch.dtype) -> Any:
-        kind = _class(artifact)
+    def _load(self, artifact: Artifact, kind: Any, method: str, compute: torch.dtype) -> Any:
         if method == "optimum-quanto":
             return quanto.load_model(artifact, kind).to(self._device)
         if method == _FLOAT:
-            return kind.from_pretrained(artifact.folder, dtype=self._dtype).to(self._device)
-        model = kind.from_pretrained(artifact.folder, dtype=torch.float32, device_map={"": str(self._device)})
+            return kind.from_pretrained(artifact.folder, dtype=self._dtype, **_SAFE).to(self._device)
+        placement = {"": str(self._device)}
+        model = kind.from_pretrained(artifact.folder, dtype=torch.float32, device_map=placement, **_SAFE)
         if method == "compressed-tensors" and _widens(self._device, compute):
             packed.keep_packed(model, compute)
         elif compute != torch.float32:
@@ -103,37 +99,35 @@ class TransformersEngine:
             take_packed_weights(model, compute)
             return model
         for parameter in model.parameters():
-            # transformers leaves what bitsandbytes does not touch in the type of the file.
+            # transformers keeps parameters that bitsandbytes does not quantize in the type of the file.
             if parameter.dtype == torch.float16:
                 parameter.data = parameter.data.float()
         return model
 
-    def infer(self, features: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
-        """Logits of every level; see ``Engine.infer``."""
-        values, counts = (
-            torch.from_numpy(features).to(self._device, self._dtype),
-            torch.from_numpy(lengths).to(self._device),
-        )
-        mask = torch.arange(features.shape[1], device=self._device)[None, :] < counts[:, None]
+    def infer(self, inputs: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
+        """Logits by level; see ``Engine.infer``."""
+        values = torch.from_numpy(inputs).to(self._device, self._dtype)
+        counts = torch.from_numpy(lengths).to(self._device)
+        mask = torch.arange(inputs.shape[1], device=self._device)[None, :] < counts[:, None]
         try:
-            with torch.no_grad():  # quanto's tensors do not serve in inference mode
-                logits = self.model(input_features=values, attention_mask=mask.long()).logits
+            with torch.no_grad():  # quanto's tensors do not work in inference mode
+                logits = self.model(**{self._input_name: values}, attention_mask=mask.long()).logits
         except RuntimeError as error:
-            raise InferenceError(f"{self._path}: torch failed on {features.shape} ({last_line(error)})") from None
+            raise InferenceError(f"{self._path}: torch failed on {inputs.shape} ({last_line(error)})") from None
         by_level = logits if isinstance(logits, dict) else {self._levels[0]: logits}
         return {level: by_level[level].float().cpu().numpy() for level in self._levels}
 
     def kernels(self) -> dict[str, int]:
-        """Linear modules by what their weights were read from; see ``Engine.kernels``."""
-        found: Counter[str] = Counter()
+        """Number of linear modules by the format of their weights; see ``Engine.kernels``."""
+        kernels: Counter[str] = Counter()
         for module in self.model.modules():
             if type(module).__name__ in ("NBitsLinear", "WideningLinear"):
-                found[type(module).__name__] += 1
+                kernels[type(module).__name__] += 1
             if isinstance(module, torch.nn.Linear):
                 kind = "float Linear" if type(module) is torch.nn.Linear else type(module).__name__
-                packed = getattr(module, "quantization_scheme", None) is not None
-                found["compressed-tensors Linear" if packed else kind] += 1
-        return dict(sorted(found.items()))
+                is_packed = getattr(module, "quantization_scheme", None) is not None
+                kernels["compressed-tensors Linear" if is_packed else kind] += 1
+        return dict(sorted(kernels.items()))
 
     def close(self) -> None:
         """Release the model."""
@@ -145,8 +139,8 @@ def load(artifact: Artifact, options: EngineOptions) -> TransformersEngine:
     return TransformersEngine(artifact, options)
 
 
-def obstacle(execution: Mapping[str, str]) -> str | None:
-    """The library of the format where it is not installed, or None."""
+def unsupported_reason(execution: Mapping[str, str]) -> str | None:
+    """Whether the library of the artifact's format is installed; see ``EngineModule``."""
     library = _LIBRARIES.get(execution.get("format", ""))
     if library is None:
         return f"its format {execution.get('format')!r} needs a newer qasr"
@@ -155,33 +149,17 @@ def obstacle(execution: Mapping[str, str]) -> str | None:
     return None
 
 
-def _class(artifact: Artifact) -> Any:
-    """The class of the checkpoint: transformers' own, or that of the file beside it, whose hash was verified."""
-    import transformers
-
-    if CLASS_FILE not in artifact.manifest.files:
-        return transformers.Wav2Vec2BertForCTC
-    name = f"qasr_artifact_{artifact.manifest.digest[:16]}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, artifact.path(CLASS_FILE))
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return getattr(sys.modules[name], CLASS)
-
-
 def _compiled(model: Any) -> Any:
-    """As its users do it: the first length of audio is compiled as it is, from the second on for any length."""
+    """Compiled for the first length of audio, and at the second length for any."""
     return torch.compile(model)
 
 
 def _dtype(options: EngineOptions, execution: Mapping[str, str]) -> torch.dtype:
-    """What to compute in; OptionError where nothing computes in the precision asked for."""
+    """Type to compute in. Raises OptionError for a precision that the format or the machine does not support."""
     method = execution.get("format", "")
     if method == _FLOAT:
-        made_for = execution["precision"] if options.device.startswith("cuda") else "fp32"
-        return _HALVES.get(options.precision or made_for, torch.float32)
+        default = execution["precision"] if options.device.startswith("cuda") else "fp32"
+        return _HALVES.get(options.precision or default, torch.float32)
     if options.precision is None:
         return torch.float32
     if options.precision not in _HALVES or method != "compressed-tensors":
@@ -202,7 +180,7 @@ def _dtype(options: EngineOptions, execution: Mapping[str, str]) -> torch.dtype:
 
 
 def _widens(device: torch.device, compute: torch.dtype) -> bool:
-    """Whether packed weights are widened for each product, as on a CPU, where our kernel runs in tests alone."""
+    """Whether packed weights are unpacked for each product: on a CPU, where our kernel (fp16) runs in tests only."""
     return device.type == "cpu" and compute != torch.float16
 
 
@@ -214,7 +192,7 @@ def _device(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Transformers draws bars and warns of what it was not asked for."""
+    """Silence progress bars and warnings of transformers and of the formats' libraries."""
     from transformers.utils import logging as transformers_logging
 
     loggers = [logging.getLogger(name) for name in ("transformers", "compressed_tensors")]
@@ -224,7 +202,7 @@ def _quiet() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        # compressed-tensors' bars ask nobody.
+        # compressed-tensors has no switch for its progress bars.
         with contextlib.redirect_stderr(io.StringIO()):
             yield
     finally:

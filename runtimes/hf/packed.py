@@ -1,8 +1,8 @@
-"""Linear layers whose weights of few bits stay packed in memory on a CPU, and are widened for each product.
+"""Linear layers on a CPU whose low-bit weights stay packed in memory and are unpacked for each product.
 
-torch has a kernel for such weights, ``_weight_int4pack_mm_for_cpu``. With the 500 rows of a 10 s clip it takes twice as
-long as the product of float32 weights where it computes in bfloat16, and 99 times as long where in float32; widening by
-a table first takes 1.55 times as long in float32 and 0.59 times in bfloat16 (on a CPU with AMX).
+Torch has a kernel for such weights, ``_weight_int4pack_mm_for_cpu``. Compared with the product of float32 weights, with
+the 500 rows of a 10 s clip on a CPU with AMX, it takes 2 times as long in bfloat16 and 99 times as long in float32.
+Unpacking with a table first takes 0.59 times as long in bfloat16 and 1.55 times as long in float32.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...kernels.layout import unpack
 from ...kernels.pack_quantized import replace_packed
 
-# As many bytes as the values of one byte of codes take: they are copied as one number, whatever it means.
+# Types as wide as the unpacked values of one byte, by bytes: the values are copied as one number.
 _WORDS = {4: torch.int32, 8: torch.int64, 16: torch.complex128}
 
 
@@ -35,7 +35,7 @@ class WideningLinear(nn.Module):
         self.register_buffer("packed", packed)
         self.register_buffer("scale", scale)
         self.register_buffer("bias", bias)
-        # For each byte the values of its codes.
+        # For each value of a byte, the values of its codes.
         self.register_buffer("words", table.view(_WORDS[table.shape[1] * table.element_size()]).squeeze(1))
 
     @property
@@ -54,12 +54,12 @@ class WideningLinear(nn.Module):
 
 
 def multiplies_bf16() -> bool:
-    """Whether this CPU has instructions for it, as oneDNN sees it."""
+    """Whether this CPU has bfloat16 instructions, according to oneDNN."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def keep_packed(model: nn.Module, dtype: torch.dtype) -> int:
-    """Make the pack-quantized layers of ``model`` WideningLinears that multiply in ``dtype``, and return how many."""
+    """Replace the pack-quantized layers of ``model`` by WideningLinears that multiply in ``dtype``; return how many."""
 
     def make(packed: Tensor, scale: Tensor, bias: Tensor | None, *, bits: int) -> WideningLinear:
         return WideningLinear(packed, scale.to(dtype), bias, bits=bits)

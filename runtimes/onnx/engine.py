@@ -13,9 +13,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ...artifacts import Artifact
-from ..engine import EngineOptions, Floats, check_signature
+from ...audio import Floats
+from ...errors import first_line
+from ..engine import check_signature
 from ..errors import InferenceError, OptionError
-from .providers import first_line, session
+from ..options import EngineOptions
+from .providers import session
 
 MODEL_FILE = "model.onnx"
 
@@ -32,7 +35,7 @@ class OnnxEngine:
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
         settings.inter_op_num_threads = 1
-        # It plans memory per input shape, and recordings differ in length: it only added half to the peak.
+        # A memory plan for each input shape raises peak memory by half, because recordings differ in length.
         settings.enable_mem_pattern = False
         settings.log_severity_level = 3
         self._profiles: tempfile.TemporaryDirectory[str] | None = None
@@ -44,6 +47,7 @@ class OnnxEngine:
         self.session = session(path, settings, options.device, options.cache)
         self._path = path
         self._levels = list(artifact.manifest.levels)
+        self._input_names = artifact.manifest.front_end.input_names
         check_signature(
             artifact,
             path,
@@ -51,18 +55,16 @@ class OnnxEngine:
             {value.name: value.shape[-1] for value in self.session.get_outputs()},
         )
 
-    def infer(self, features: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
-        """Logits of every level; see ``Engine.infer``."""
+    def infer(self, inputs: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
+        """Logits by level; see ``Engine.infer``."""
         try:
-            outputs = self.session.run(self._levels, {"features": features, "lengths": lengths})
-        except Exception as error:  # as above
-            raise InferenceError(
-                f"{self._path}: ONNX Runtime failed on {features.shape} ({first_line(error)})"
-            ) from None
+            outputs = self.session.run(self._levels, dict(zip(self._input_names, (inputs, lengths), strict=True)))
+        except Exception as error:  # onnxruntime's exceptions have no common base
+            raise InferenceError(f"{self._path}: ONNX Runtime failed on {inputs.shape} ({first_line(error)})") from None
         return dict(zip(self._levels, outputs, strict=True))
 
     def kernels(self) -> dict[str, int]:
-        """Nodes of the optimized graph that ran, by operator; see ``Engine.kernels``. float16 ones are marked."""
+        """Executed nodes of the optimized graph, by operator; those in float16 are marked. See ``Engine.kernels``."""
         events = json.loads(Path(self.session.end_profiling()).read_text(encoding="utf-8"))
         kernels: dict[str, str] = {}
         for event in events:
@@ -85,6 +87,6 @@ def load(artifact: Artifact, options: EngineOptions) -> OnnxEngine:
     return OnnxEngine(artifact, options)
 
 
-def obstacle(execution: Mapping[str, str]) -> str | None:
+def unsupported_reason(execution: Mapping[str, str]) -> str | None:
     """None: ONNX Runtime's CPU kernels run everywhere."""
     return None

@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: the CPU's, CUDA's, and NVIDIA's plug-in TensorRT-RTX."""
+"""ONNX Runtime's execution providers: CPU, CUDA, and NVIDIA's plug-in TensorRT-RTX."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import onnxruntime
 
+from ...errors import first_line
 from ..errors import DeviceError, RuntimeLoadError
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -25,44 +26,38 @@ _LINKED = "libtensorrt_rtx.so"
 def session(path: Path, settings: Any, device: str, cache: Path | None) -> onnxruntime.InferenceSession:
     """A session on ``device``: cpu, cuda, rtx, or cuda:1 and rtx:1.
 
-    TensorRT-RTX compiles kernels at load; they are kept in ``cache``. Raises DeviceError where the device or its
-    provider is not there, RuntimeLoadError where ONNX Runtime cannot load the model.
+    TensorRT-RTX compiles kernels at load and keeps them in ``cache``. Raises DeviceError if the device or its provider
+    is missing, RuntimeLoadError if ONNX Runtime cannot load the model.
     """
     name, colon, index = device.partition(":")
     if name not in (*_PROVIDERS, _PLUGIN) or (colon and (name == "cpu" or not index.isdecimal())):
-        there = ", ".join((*_PROVIDERS, _PLUGIN))
-        raise DeviceError(f"ONNX Runtime has no device {device!r}; there are {there}, cuda:N and {_PLUGIN}:N")
+        names = ", ".join((*_PROVIDERS, _PLUGIN))
+        raise DeviceError(f"ONNX Runtime has no device {device!r}; available are {names}, cuda:N and {_PLUGIN}:N")
     if name == _PLUGIN:
-        wanted, providers = _plug_in(settings, device, int(index or 0), cache), None
+        provider, providers = _plug_in(settings, device, int(index or 0), cache), None
     else:
-        wanted = _built_in(device, _PROVIDERS[name])
+        provider = _built_in(device, _PROVIDERS[name])
         if name == "cuda":
-            with contextlib.redirect_stdout(
-                io.StringIO()
-            ):  # CUDA and cuDNN from their wheels, where they are installed
+            # Loads CUDA and cuDNN from their wheels if these are installed, and prints what it does not find.
+            with contextlib.redirect_stdout(io.StringIO()):
                 onnxruntime.preload_dlls()
-        providers = [(wanted, {"device_id": index} if index else {})]
+        providers = [(provider, {"device_id": index} if index else {})]
     try:
         with _silent():
-            made = onnxruntime.InferenceSession(str(path), settings, providers=providers)
-    except Exception as error:  # onnxruntime's exceptions share no base of their own
+            opened = onnxruntime.InferenceSession(str(path), settings, providers=providers)
+    except Exception as error:  # onnxruntime's exceptions have no common base
         raise RuntimeLoadError(f"{path}: ONNX Runtime cannot load it ({first_line(error)})") from None
-    # Where a provider's own libraries are missing, ONNX Runtime warns and takes the CPU instead.
-    if wanted not in made.get_providers():
+    # If libraries of a provider are missing, ONNX Runtime warns and uses the CPU instead.
+    if provider not in opened.get_providers():
         raise DeviceError(
-            f"device {device!r}: {wanted} does not start here; check the driver, CUDA and cuDNN, or use --device cpu"
+            f"device {device!r}: {provider} does not start here; check the driver, CUDA and cuDNN, or use --device cpu"
         )
-    return made
-
-
-def first_line(error: Exception) -> str:
-    """What ONNX Runtime says before the traces of its own code."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return opened
 
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Within, ONNX Runtime does not print why a provider does not start, which is said once, by us."""
+    """ONNX Runtime does not print why a provider does not start; our error says it."""
     onnxruntime.set_default_logger_severity(_FATAL)
     try:
         yield
@@ -81,23 +76,23 @@ def _built_in(device: str, provider: str) -> str:
 
 
 def _plug_in(settings: Any, device: str, index: int, cache: Path | None) -> str:
-    """Tell ``settings`` of TensorRT-RTX on its GPU ``index``; the provider's name."""
+    """Add TensorRT-RTX on its GPU ``index`` to ``settings``, and return the provider's name."""
     if importlib.util.find_spec(_PLUGIN_MODULE) is None:
         raise DeviceError(f"device {device!r} needs {_PLUGIN_MODULE}; pip install 'qasr[tensorrt-rtx]'")
-    logging.getLogger(_PLUGIN_MODULE).setLevel(logging.ERROR)  # of links that it may not make, see below
+    logging.getLogger(_PLUGIN_MODULE).setLevel(logging.ERROR)  # it warns of links that it cannot create
     plugin = importlib.import_module(_PLUGIN_MODULE)
     provider: str = plugin.get_ep_name()
     library = Path(plugin.get_library_path())
     if library.suffix == ".so" and not library.with_name(_LINKED).exists():
         raise DeviceError(
-            f"device {device!r}: {library.parent} lacks the link {_LINKED}, which its package makes when it is first "
+            f"device {device!r}: {library.parent} lacks the link {_LINKED}, which its package creates when it is first "
             f"imported; as the user who installed it, run python -c 'import {_PLUGIN_MODULE}' once"
         )
     if not _devices(provider):
         try:
             with _silent():
                 onnxruntime.register_execution_provider_library(provider, str(library))
-        except Exception as error:  # as above
+        except Exception as error:  # onnxruntime's exceptions have no common base
             reason = first_line(error).rpartition("with error: ")[2]
             raise DeviceError(
                 f"device {device!r}: {provider} does not start here ({reason}); it needs an NVIDIA GPU with its driver"
@@ -107,9 +102,9 @@ def _plug_in(settings: Any, device: str, index: int, cache: Path | None) -> str:
         raise DeviceError(f"device {device!r}: {provider} sees {len(devices)} GPUs here; use --device cpu")
     options = {}
     if cache is not None:
-        kept = cache.resolve() / "tensorrt-rtx"
-        kept.mkdir(parents=True, exist_ok=True)
-        options["nv_runtime_cache_path"] = str(kept)
+        kernels = cache.resolve() / "tensorrt-rtx"
+        kernels.mkdir(parents=True, exist_ok=True)
+        options["nv_runtime_cache_path"] = str(kernels)
     settings.add_provider_for_devices([devices[index]], options)
     return provider
 

@@ -1,4 +1,4 @@
-"""OpenVINO on CPUs, and on its GPU and NPU devices where they are."""
+"""OpenVINO on CPUs, Intel GPUs and NPUs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from ...artifacts import Artifact
-from ..engine import EngineOptions, Floats, check_signature
+from ...audio import Floats
+from ...errors import last_line
+from ..engine import check_signature, warm_up_inputs
 from ..errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
 from ..memory import released
+from ..options import EngineOptions
 from .weights import multiplied_out
 
 MODEL_FILE = "openvino_model.xml"
 
-_WARM_UP_FRAMES = 32
 _TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_SOURCE_LINES = ("Exception from", "Check '", "[ CPU ]")
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
 
 
 class OpenVinoEngine:
-    """A compiled ``openvino_model.xml``, with one inference request a stream."""
+    """A compiled ``openvino_model.xml``, with one inference request for each stream."""
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
         self._path = artifact.path(MODEL_FILE)
@@ -42,7 +45,7 @@ class OpenVinoEngine:
             "PERF_COUNT": options.profile,
         }
         if device == "CPU":
-            # Otherwise the plugin rounds inputs where the scheme says that only weights are integers.
+            # Without it the plugin quantizes the inputs of layers whose scheme quantizes weights only.
             settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = int(artifact.manifest.execution.get("input_group_size", 0))
             if options.threads is not None:
                 settings["INFERENCE_NUM_THREADS"] = options.threads
@@ -51,7 +54,7 @@ class OpenVinoEngine:
         mapped = [artifact.folder.resolve()]
         cache: Path | None = None
         if options.cache is not None:
-            # The digest names the contents, so a compiled model can never serve another artifact.
+            # The digest identifies the contents, so a compiled model is never used for another artifact.
             cache = options.cache.resolve() / "openvino" / artifact.manifest.digest[:16]
             settings["CACHE_DIR"] = str(cache)
             mapped.append(cache)
@@ -60,39 +63,39 @@ class OpenVinoEngine:
             if "i4" in artifact.manifest.precision.weight_bytes:
                 with released(mapped):
                     model = multiplied_out(core, self._path, cache)
-            self._compiled = core.compile_model(model, device, settings)
+            self.compiled = core.compile_model(model, device, settings)
             del model
         except RuntimeError as error:
             raise RuntimeLoadError(f"{self._path}: OpenVINO cannot load it ({_reason(error)})") from None
         self._levels = list(artifact.manifest.levels)
+        self._input_names = artifact.manifest.front_end.input_names
         check_signature(
             artifact,
             self._path,
-            {port.any_name for port in self._compiled.inputs},
-            {port.any_name: port.partial_shape[-1].get_length() for port in self._compiled.outputs},
+            {port.any_name for port in self.compiled.inputs},
+            {port.any_name: port.partial_shape[-1].get_length() for port in self.compiled.outputs},
         )
         self._requests: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for _ in range(settings["NUM_STREAMS"]):
-            self._requests.put(self._compiled.create_infer_request())
+            self._requests.put(self.compiled.create_infer_request())
         if device == "CPU":
-            # The plugin packs the weights at the first inference, and keeps the file mapped beside them.
+            # The plugin packs the weights at the first inference, and keeps the mapped file as well.
             with released(mapped):
-                width = artifact.manifest.front_end.feature_size  # type: ignore[union-attr]
-                self.infer(np.zeros((1, _WARM_UP_FRAMES, width), np.float32), np.array([_WARM_UP_FRAMES]))
+                self.infer(*warm_up_inputs(artifact))
 
-    def infer(self, features: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
-        """Logits of every level; see ``Engine.infer``. Callers beyond the number of streams wait for their turn."""
+    def infer(self, inputs: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
+        """Logits by level; see ``Engine.infer``. More callers than streams wait for a free stream."""
         request = self._requests.get()
         try:
-            outputs = request.infer({"features": features, "lengths": lengths})
+            outputs = request.infer(dict(zip(self._input_names, (inputs, lengths), strict=True)))
             return {level: np.array(outputs[level]) for level in self._levels}
         except RuntimeError as error:
-            raise InferenceError(f"{self._path}: OpenVINO failed on {features.shape} ({_reason(error)})") from None
+            raise InferenceError(f"{self._path}: OpenVINO failed on {inputs.shape} ({_reason(error)})") from None
         finally:
             self._requests.put(request)
 
     def kernels(self) -> dict[str, int]:
-        """Nodes that ran, as "type:implementation", for instance "FullyConnected:brgemm_avx512_I8"."""
+        """Executed nodes by "type:implementation", for instance "FullyConnected:brgemm_avx512_I8"."""
         request = self._requests.get()
         executed = Counter(
             f"{node.node_type}:{node.exec_type}"
@@ -104,7 +107,7 @@ class OpenVinoEngine:
 
     def close(self) -> None:
         """Release the compiled model."""
-        del self._requests, self._compiled
+        del self._requests, self.compiled
 
 
 def load(artifact: Artifact, options: EngineOptions) -> OpenVinoEngine:
@@ -112,20 +115,20 @@ def load(artifact: Artifact, options: EngineOptions) -> OpenVinoEngine:
     return OpenVinoEngine(artifact, options)
 
 
-def obstacle(execution: Mapping[str, str]) -> str | None:
-    """What keeps this machine's CPU from computing in the precision that the artifact was made for, or None."""
+def unsupported_reason(execution: Mapping[str, str]) -> str | None:
+    """Whether this machine's CPU computes in the artifact's precision; see ``EngineModule``."""
     precision = execution.get("precision", "fp32")
     core = ov.Core()
     if _capable(core, "CPU", precision):
         return None
-    return f"{_incapable(core, 'CPU', precision)}; precision fp32 serves instead, slower and no less exact"
+    return f"{_incapable(core, 'CPU', precision)}; use precision fp32, which is slower and at least as exact"
 
 
 def _device(core: ov.Core, name: str) -> str:
     device = name.upper()
     if device not in core.available_devices:
-        there = ", ".join(device.lower() for device in core.available_devices)
-        raise DeviceError(f"OpenVINO has no device {name!r} here; there are {there}")
+        names = ", ".join(device.lower() for device in core.available_devices)
+        raise DeviceError(f"OpenVINO has no device {name!r} here; available are {names}")
     return device
 
 
@@ -138,7 +141,6 @@ def _incapable(core: ov.Core, device: str, precision: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The sentence in OpenVINO's several lines of where in its sources it failed."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("Exception from", "Check '", "[ CPU ]"))]
-    return (telling or lines or [type(error).__name__])[-1]
+    """The explanation in an error of OpenVINO, without the lines that name its source files."""
+    lines = [line for line in str(error).splitlines() if not line.strip().startswith(_SOURCE_LINES)]
+    return last_line("\n".join(lines)) if any(map(str.strip, lines)) else last_line(error)

@@ -1,7 +1,7 @@
-"""Arrays to the GPU and back: buffers that are kept, pinned host memory, and CUDA graphs of work that repeats.
+"""Copies arrays to the GPU and back: reused buffers, pinned host memory, and CUDA graphs of repeated work.
 
-Only what CUDA documents: https://docs.nvidia.com/cuda/cuda-runtime-api. The calls go through one object, cuda-python's
-``cuda.bindings.runtime``, so that tests can stand in for it.
+Uses the documented CUDA runtime: https://docs.nvidia.com/cuda/cuda-runtime-api. All calls go through one object,
+cuda-python's ``cuda.bindings.runtime``, which tests replace.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...kernels.cuda import check
 from ...kernels.errors import GpuError
 
 _GRAPHS = 16
-"""Shapes whose graphs are kept; recordings of like length are batched, so shapes repeat."""
+"""Number of shapes whose graphs are kept. Recordings of similar length are batched, so shapes repeat."""
 
 
 class Session:
@@ -31,11 +31,11 @@ class Session:
         self.stream = self.call("cudaStreamCreate")
 
     def enter(self) -> None:
-        """Make the GPU the calling thread's: CUDA keeps that by thread."""
+        """Select the GPU for the calling thread, as CUDA requires."""
         self.call("cudaSetDevice", self._index)
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """One call of the CUDA runtime; GpuError with its name where it fails."""
+        """Call a function of the CUDA runtime. Raises GpuError with its name if it fails."""
         return check(getattr(self.runtime, name)(*arguments), name)
 
     def close(self) -> None:
@@ -45,7 +45,7 @@ class Session:
 
 @dataclass
 class _Buffer:
-    """Memory on the device and its pinned twin on the host, as large as the largest array so far."""
+    """Device memory and pinned host memory of the same size, as large as the largest array so far."""
 
     device: int = 0
     host: int = 0
@@ -53,9 +53,9 @@ class _Buffer:
 
 
 class Stage:
-    """Runs an execution context on arrays. Buffers grow and stay; a shape that comes again is replayed as a graph.
+    """Runs an execution context on arrays. Buffers are reused; repeated shapes are replayed as graphs.
 
-    Without ``graphs`` where the context makes its own.
+    ``graphs`` is off for contexts that record graphs themselves.
     """
 
     def __init__(
@@ -66,27 +66,27 @@ class Stage:
         self._buffers = {name: _Buffer() for name in (*inputs, *outputs)}
         self._graphs: dict[tuple[tuple[int, ...], ...], Any] = {}
         self._seen: set[tuple[tuple[int, ...], ...]] = set()
-        self._most_graphs = _GRAPHS if graphs else 0
+        self._max_graphs = _GRAPHS if graphs else 0
 
-    def run(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        """The context's outputs for ``given`` inputs, each float32. Raises GpuError."""
+    def run(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        """The context's outputs, float32, for the inputs ``arrays``. Raises GpuError."""
         self._session.enter()
         context = self._context
-        shapes = tuple(given[name].shape for name in self._inputs)
+        shapes = tuple(arrays[name].shape for name in self._inputs)
         for name in self._inputs:
-            if not context.set_input_shape(name, given[name].shape):
-                raise GpuError(f"{name} {given[name].shape} lies outside of what the engine was built for")
-        wanted = {name: tuple(context.get_tensor_shape(name)) for name in self._outputs}
-        sizes = {name: given[name].nbytes for name in self._inputs}
-        sizes |= {name: int(np.prod(shape)) * np.dtype(np.float32).itemsize for name, shape in wanted.items()}
-        if self._make_room(sizes):
-            self._forget_graphs()  # they hold the old addresses
+            if not context.set_input_shape(name, arrays[name].shape):
+                raise GpuError(f"{name} {arrays[name].shape} is outside the range that the engine was built for")
+        output_shapes = {name: tuple(context.get_tensor_shape(name)) for name in self._outputs}
+        sizes = {name: arrays[name].nbytes for name in self._inputs}
+        sizes |= {name: int(np.prod(shape)) * np.dtype(np.float32).itemsize for name, shape in output_shapes.items()}
+        if self._grow(sizes):
+            self._forget_graphs()  # they refer to the old addresses
         for name, buffer in self._buffers.items():
             context.set_tensor_address(name, buffer.device)
         for name in self._inputs:
-            ctypes.memmove(self._buffers[name].host, given[name].ctypes.data, given[name].nbytes)
+            ctypes.memmove(self._buffers[name].host, arrays[name].ctypes.data, arrays[name].nbytes)
         self._launch(shapes, sizes)
-        return {name: self._taken(name, wanted[name]) for name in self._outputs}
+        return {name: self._copy_of(name, output_shapes[name]) for name in self._outputs}
 
     def close(self) -> None:
         """Release graphs and memory."""
@@ -98,7 +98,7 @@ class Stage:
     def _launch(self, shapes: tuple[tuple[int, ...], ...], sizes: Mapping[str, int]) -> None:
         call, stream = self._session.call, self._session.stream
         graph = self._graphs.get(shapes)
-        if graph is None and shapes in self._seen and len(self._graphs) < self._most_graphs:
+        if graph is None and shapes in self._seen and len(self._graphs) < self._max_graphs:
             # The first run of a shape may allocate and compile, which must not happen while a graph is recorded.
             call(
                 "cudaStreamBeginCapture",
@@ -132,8 +132,8 @@ class Stage:
     def _copy(self, target: int, source: int, size: int, kind: Any) -> None:
         self._session.call("cudaMemcpyAsync", target, source, size, kind, self._session.stream)
 
-    def _make_room(self, sizes: Mapping[str, int]) -> bool:
-        """Whether any buffer had to grow."""
+    def _grow(self, sizes: Mapping[str, int]) -> bool:
+        """Make every buffer large enough; returns whether any had to grow."""
         small = [name for name, size in sizes.items() if size > self._buffers[name].size]
         for name in small:
             buffer = self._buffers[name]
@@ -155,7 +155,7 @@ class Stage:
         self._graphs.clear()
         self._seen.clear()
 
-    def _taken(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """A copy of what lies in the pinned buffer."""
+    def _copy_of(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """A copy of the content of the pinned buffer."""
         view = (ctypes.c_float * int(np.prod(shape))).from_address(self._buffers[name].host)
         return np.ctypeslib.as_array(view).reshape(shape).copy()

@@ -96,7 +96,7 @@ def test_usage_errors(tmp_path, arguments, hint):
         (("nowhere",), "qexport: error: nowhere: no such folder, and not a Hub id (owner/model)"),
         (("checkpoint",), "checkpoint: no config.json in the checkpoint"),
         (("mine", "--calibration", "gone.jsonl"), "gone.jsonl: no such file or folder"),
-        (("mine", "--calibration", "empty.jsonl"), "empty.jsonl: is empty; it needs one JSON object a line"),
+        (("mine", "--calibration", "empty.jsonl"), "empty.jsonl: is empty; it needs one JSON object in each line"),
         (("mine", "--calibration", "bare.jsonl"), "bare.jsonl, line 1: no 'audio' column with a path (it has text)"),
         (("mine", "--calibration", "bad.jsonl"), "is not audio that can be read"),
         (("mine", "--exclude", "layer.7", "--calibration", "ok.jsonl"), "no layer matches the excluded layer.7"),

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-from qasr.artifacts import MANIFEST_NAME
+from qasr.artifacts import MANIFEST_NAME, create
 from qasr.cli import qinfer
 from qasr.version import __version__
 
@@ -147,7 +147,7 @@ def test_subtitles(run, toy, write_audio, make_tones):
 def test_subtitles_of_several_files_need_a_folder(run, toy, clip, form):
     done = run(clip, clip, "--artifact", toy.folder, "--format", form)
     assert (done.code, done.out) == (2, "")
-    assert f"{form} describes one recording; with several, say --output-dir DIR" in done.err
+    assert f"{form} describes one recording; for several, add --output-dir DIR" in done.err
 
 
 @pytest.mark.parametrize("form", ["text", "json", "jsonl", "srt", "vtt"])
@@ -200,8 +200,13 @@ def test_long_audio_in_windows(run, toy, write_audio, make_tones):
         ([], "Missing argument 'AUDIO...'"),
         (["x.wav"], "Missing option '--artifact'"),
         (["x.wav", "--artifact", "a", "--format", "pdf"], "'pdf' is not one of"),
-        (["x.wav", "--artifact", "a", "--threads", "0"], "--threads"),
-        (["x.wav", "--artifact", "a", "--batch-seconds", "0"], "--batch-seconds"),
+        (["x.wav", "--artifact", "a", "--threads", "0"], "'--threads': threads must be a whole number from 1 to"),
+        (["x.wav", "--artifact", "a", "--threads", "1.5"], "'--threads'"),
+        (["x.wav", "--artifact", "a", "--batch-seconds", "0"], "batch_seconds must be a number above 0, not 0.0"),
+        (["x.wav", "--artifact", "a", "--batch-seconds", "nan"], "batch_seconds must be a number above 0, not nan"),
+        (["x.wav", "--artifact", "a", "--window-seconds", "1"], "must be a number from 2 to 60, not 1.0"),
+        (["x.wav", "--artifact", "a", "--window-seconds", "nan"], "must be a number from 2 to 60, not nan"),
+        (["x.wav", "--artifact", "a", "--precision", "fp8"], "no precision 'fp8'; available are fp32, bf16, fp16"),
         (["x.wav", "--artifact", "a", "--colour"], "No such option"),
     ],
 )
@@ -216,7 +221,7 @@ def test_an_unknown_level_names_the_nearest(run, toy, clip):
     done = run(clip, "--artifact", toy.folder, "--levels", "leters")
     assert done.code == 2
     assert "no level 'leters'; did you mean letters?" in done.err
-    assert "there are letters, loud" in run(clip, "--artifact", toy.folder, "--levels", "qqq").err
+    assert "available are letters, loud" in run(clip, "--artifact", toy.folder, "--levels", "qqq").err
 
 
 def test_a_broken_artifact_is_one_line(run, toy, clip, tmp_path):
@@ -234,7 +239,19 @@ def test_a_broken_artifact_is_one_line(run, toy, clip, tmp_path):
     assert run(clip, "--artifact", toy.folder, "--no-verify").code == 0
 
 
-def test_an_absent_device_is_one_line(run, toy, clip):
+def test_code_needs_trust(run, clip, tmp_path, make_manifest):
+    with create(tmp_path / "code") as staging:
+        (staging.folder / "model.pt").write_bytes(b"code")
+        manifest = make_manifest("torchscript-fbgemm", engine="torchscript", execution={"quantized_engine": "fbgemm"})
+        artifact = staging.publish(manifest)
+    done = run(clip, "--artifact", artifact.folder)
+    assert (done.code, len(done.err.splitlines())) == (1, 1)
+    assert "is code, which could do anything that you can do" in done.err
+    assert "add --trust-code" in done.err
+    assert "model.pt: torch cannot load it" in run(clip, "--artifact", artifact.folder, "--trust-code").err
+
+
+def test_a_missing_device_is_one_line(run, toy, clip):
     done = run(clip, "--artifact", toy.folder, "--device", "tpu")
     assert (done.code, len(done.err.splitlines())) == (1, 1)
     assert "no device 'tpu'" in done.err

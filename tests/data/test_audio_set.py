@@ -39,7 +39,7 @@ def test_hash_is_that_of_the_content(tmp_path, write_audio, speechlike):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "set.jsonl: is empty; it needs one JSON object a line with an 'audio' column"),
+        ("", "set.jsonl: is empty; it needs one JSON object in each line, with an 'audio' column"),
         ("\n \n", "set.jsonl: is empty"),
         ('{"audio": "a.wav"\n', r"set.jsonl, line 1: not JSON"),
         ('{"path": "a.wav", "text": "x"}\n', r"set.jsonl, line 1: no 'audio' column with a path \(it has path, text\)"),

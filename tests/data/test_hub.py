@@ -126,7 +126,10 @@ def test_bad_datasets(sounds, scratch, tmp_path):
         stored(sounds, other=again).cast_column("other", datasets.Audio()), "bad: 2 audio columns among audio, other"
     )
     refused(whole.remove_columns("text"), "bad, row 0: no label")
-    refused(stored(sounds, sifat=[[_PLAIN], [_PLAIN | {"ghonna": "loud"}]]), "bad, row 1: 'loud' among the sifat")
+    refused(
+        stored(sounds, sifat=[[_PLAIN], [_PLAIN | {"ghonna": "loud"}]]),
+        "bad, row 1: quran-transcript has no sifa 'loud'",
+    )
     refused(datasets.DatasetDict({"a": whole, "b": whole}), "bad: has the splits a, b, none of them called test or")
     features = datasets.Features({"audio": datasets.Audio(), "text": datasets.Value("string")})
     mute = datasets.Dataset.from_dict({"audio": [None], "text": ["a"]}, features=features)
@@ -150,7 +153,9 @@ def test_audio_that_is_none(scratch, tmp_path):
     features = datasets.Features({"audio": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}})
     long = datasets.Dataset.from_dict({"audio": [{"bytes": b"", "path": f"a.{'b' * 300}"}]}, features=features)
     long.save_to_disk(tmp_path / "long")
-    with pytest.raises(DataError, match=r"long, row 0: its audio cannot be put into .*scratch \(File name too long\)"):
+    with pytest.raises(
+        DataError, match=r"long, row 0: its audio cannot be written to .*scratch \(File name too long\)"
+    ):
         load_data(tmp_path / "long", scratch)
 
 

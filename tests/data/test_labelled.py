@@ -77,7 +77,7 @@ def test_the_hash_is_of_audio_and_labels_alone(folder, tmp_path, make_tones):
         ([{"audio": "0.wav", "levels": "x"}], "line 1: 'levels' is no object"),
         ([{"audio": "0.wav", "levels": {"ghonna": 3}}], "line 1: the label 'ghonna' is no text"),
         ([{"audio": "0.wav", "text": "a"}] * 2, "0.wav: given more than once"),
-        ([""], "data.jsonl: is empty; it needs one JSON object a line with an 'audio' column"),
+        ([""], "data.jsonl: is empty; it needs one JSON object in each line, with an 'audio' column"),
         ([{"audio": "0.wav", "text": "a"}, "", {"audio": 3}], "line 3: no 'audio' column with a path"),
         (
             [{"audio": "0.wav", "text": "a"}, {"audio": "a\0b", "text": "a"}],

@@ -8,8 +8,10 @@ import pytest
 import soundfile
 
 from qasr.data import DataError
+from qasr.data.verses import from_verses
 from qasr.errors import MissingExtraError
-from qasr.recitation.verses import from_verses, parse_verses
+from qasr.recitation.errors import VersesError
+from qasr.recitation.verses import parse_verses
 
 
 def test_verses():
@@ -21,17 +23,17 @@ def test_verses():
     ("text", "message"),
     [
         ("one", "'one' names no verses"),
-        ("115", "there is no sura 115; they go from 1 to 114"),
+        ("115", "no sura 115; suras are 1 to 114"),
         ("1:8", "1:8: sura 1 has the verses 1 to 7"),
         ("1:5-2", "1:5-2: sura 1 has the verses 1 to 7"),
         ("1:0", "1:0: sura 1 has the verses 1 to 7"),
-        ("0", "there is no sura 0"),
+        ("0", "no sura 0;"),
         ("1:1,", "'' names no verses"),
-        ("1:8, 1:2, two, 115", "1:8: sura 1 has the verses 1 to 7; 'two' names no verses; .*; there is no sura 115"),
+        ("1:8, 1:2, two, 115", "1:8: sura 1 has the verses 1 to 7; 'two' names no verses; .*; no sura 115;"),
     ],
 )
 def test_no_such_verses(text, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(VersesError, match=message):
         parse_verses(text)
 
 
@@ -65,7 +67,7 @@ def test_names_of_recordings(tmp_path, make_tones, name):
     assert recording.seconds == pytest.approx(1.0)
 
 
-def test_all_missing_recordings_are_said_at_once(tmp_path, make_tones):
+def test_all_missing_recordings_are_named_at_once(tmp_path, make_tones):
     soundfile.write(tmp_path / "112001.wav", make_tones("abc"), 16_000)
     with pytest.raises(DataError, match=r"no recording of 1:1-7, 112:3-4, 2:255 \(looked for"):
         from_verses("1,112:1,112:3-4,2:255", tmp_path)

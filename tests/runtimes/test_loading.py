@@ -1,4 +1,4 @@
-"""Everything that can be wrong with an artifact, its engine or its device, and the one line that says so."""
+"""Faults of an artifact, its engine or its device: each is an error of one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from qasr.artifacts import Artifact, ArtifactError, ArtifactNotFoundError, create
 from qasr.errors import MissingExtraError, QasrError
-from qasr.runtimes import ENGINES, InferenceError, RuntimeLoadError, load
+from qasr.runtimes import ENGINES, EngineOptions, InferenceError, RuntimeLoadError, load, load_engine
 
 
 def publish(folder, manifest, model: bytes) -> Artifact:
@@ -21,7 +21,7 @@ def publish(folder, manifest, model: bytes) -> Artifact:
 
 
 def constant_model(levels, value=0.0, inputs=("features", "lengths")) -> bytes:
-    """A model of the same interface that gives ``value`` in every logit."""
+    """A model of the same interface whose logits are all ``value``."""
     from onnx import TensorProto, helper, numpy_helper
 
     nodes, initializers, outputs = [], [], []
@@ -117,15 +117,15 @@ def test_a_model_file_that_is_no_model(tmp_path, make_manifest):
     assert "model.onnx: ONNX Runtime cannot load it" in one_line(error)
 
 
-def test_logits_that_are_no_numbers(tmp_path, make_manifest):
+def test_logits_that_are_not_finite(tmp_path, make_manifest):
     artifact = publish(tmp_path / "a", make_manifest(), constant_model(LEVELS, np.nan))
     with pytest.raises(InferenceError) as error:
         load(artifact.folder).transcribe(np.zeros(16_000, np.float32))
-    assert "logits for letters that are no numbers" in one_line(error)
+    assert "logits for letters that are not finite" in one_line(error)
 
 
 def test_features_that_the_model_cannot_take(toy):
-    engine = load(toy.folder)._engine
+    engine = load_engine(toy, EngineOptions())
     with pytest.raises(InferenceError) as error:
         engine.infer(np.zeros((1, 5, 7), np.float32), np.array([5]))
     assert "ONNX Runtime failed on (1, 5, 7)" in one_line(error)
@@ -145,5 +145,5 @@ def test_an_engine_that_is_not_installed(tmp_path, make_manifest, monkeypatch, e
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == library else find(name, *rest))
     artifact = publish(tmp_path / "a", make_manifest(engine=engine), constant_model(LEVELS))
     with pytest.raises(MissingExtraError) as error:
-        load(artifact.folder)
+        load(artifact.folder, trust_code=True)
     assert one_line(error) == f"{library} is not installed; type: pip install 'qasr[{ENGINES[engine].extra}]'"

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from qasr import reference
-from qasr.runtimes import load
+from qasr.artifacts import read
+from qasr.runtimes import EngineOptions, Model, load, load_engine
 
 EVALUATION = Path(reference.__file__).parent / "evaluation"
 
@@ -38,11 +39,12 @@ def test_a_padded_batch_gives_what_each_clip_gives_alone(exported, rows):
 
 
 @pytest.mark.slow
-def test_windows_hear_what_the_whole_does(exported, rows):
+def test_windows_have_the_transcript_of_the_whole(exported, rows):
     same_voice = [row for row in rows if row["voice"] == rows[0]["voice"]][:8]
     samples = np.concatenate([soundfile.read(EVALUATION / row["audio"], dtype="float32")[0] for row in same_voice])
     folder = exported("onnx-fp32").folder
-    whole = load(folder, threads=1, window_seconds=200).transcribe(samples)
+    artifact = read(folder)
+    whole = Model(artifact, load_engine(artifact, EngineOptions(threads=1)), window_seconds=200).transcribe(samples)
     windowed = load(folder, threads=1, window_seconds=15).transcribe(samples)
     assert windowed.seconds == whole.seconds
     # Less context changes a token here and there, near a seam no more than elsewhere.
@@ -50,7 +52,7 @@ def test_windows_hear_what_the_whole_does(exported, rows):
 
 
 @pytest.mark.slow
-def test_sifat_tokens_find_their_groups(exported, rows):
+def test_sifat_tokens_are_assigned_to_groups(exported, rows):
     with load(exported("onnx-fp32").folder, threads=1) as model:
         for row in rows[:8]:
             found = model.transcribe(EVALUATION / row["audio"])

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from qasr import load, reference
-from qasr.audio import LogMel, extract, read
+from qasr.artifacts import create
+from qasr.audio import LogMel, Waveform, extract, read
 from qasr.audio.frontends.fbank import fbank
 from qasr.errors import MissingExtraError
-from qasr.runtimes import DeviceError, Model, model
+from qasr.runtimes import DeviceError, EngineOptions, Model, OptionError, load_engine, loading
 from qasr.runtimes.torch_fbank import TorchFbank
 
 FRONT_END = LogMel(padding_value=1.0)
@@ -52,11 +53,11 @@ def test_blocks_meet(device, speechlike):
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_same_transcripts(device, toy, make_tones):
     """In one window and in several, alone and in a batch."""
-    engine = load(toy.folder)._engine
+    engine = load_engine(toy, EngineOptions())
     texts = ["abc", "cab" * 20]
-    with Model(toy, engine, 4.0, 1.0, transform=TorchFbank(device)) as heard:
-        assert [found.text for found in heard.transcribe_batch([make_tones(text) for text in texts])] == texts
-        assert heard.transcribe(make_tones("abc")).text == "abc"
+    with Model(toy, engine, 4.0, 1.0, transform=TorchFbank(device)) as model:
+        assert [transcript.text for transcript in model.transcribe_batch([make_tones(text) for text in texts])] == texts
+        assert model.transcribe(make_tones("abc")).text == "abc"
 
 
 @pytest.mark.parametrize(
@@ -74,8 +75,17 @@ def test_a_device_that_is_not_there(toy, device, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("device", ["cuda", "gpu"])
+def test_a_front_end_without_features(tmp_path, make_manifest, device):
+    with create(tmp_path / "a") as staging:
+        (staging.folder / "model.onnx").touch()
+        artifact = staging.publish(make_manifest(front_end=Waveform(), frame_rate_hz=16_000.0))
+    with pytest.raises(OptionError, match=f"features on '{device}': this model's front end computes none .*; leave"):
+        load(artifact.folder, features=device)
+
+
 def test_without_torch(toy, monkeypatch):
-    monkeypatch.setattr(model, "find_spec", lambda name: None)
+    monkeypatch.setattr(loading, "installed", lambda name: False)
     with pytest.raises(MissingExtraError, match=r"torch is not installed; type: pip install 'qasr\[torch\]'"):
         load(toy.folder, features="cuda")
     assert load(toy.folder).transcribe(np.zeros(16_000, np.float32)).text == ""

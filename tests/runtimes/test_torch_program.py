@@ -1,4 +1,4 @@
-"""The torch engine: only from verified artifacts, and one line where it cannot."""
+"""The torch engine: it runs trusted and verified code, and its errors are one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from qasr import load, reference
 from qasr.artifacts import create
-from qasr.runtimes import DeviceError, OptionError, RuntimeLoadError, obstacle
+from qasr.runtimes import CodeNotTrustedError, DeviceError, OptionError, RuntimeLoadError, unsupported_reason
 
 CLIP = reference.EVALUATION.parent / "000-m3.flac"
 
@@ -30,13 +30,25 @@ def republished(artifact, folder, model=None, **changes):
 
 
 def test_transcribes(artifact, exported):
-    with load(artifact.folder, threads=1) as model, load(exported("onnx-int8", "static").folder, threads=1) as other:
+    with (
+        load(artifact.folder, threads=1, trust_code=True) as model,
+        load(exported("onnx-int8", "static").folder, threads=1) as other,
+    ):
         assert model.transcribe(CLIP).text == other.transcribe(CLIP).text
 
 
 def test_read_only_when_verified(artifact):
-    with pytest.raises(RuntimeLoadError, match=r"model.pt2: reading it can run code, so its hash has to be checked"):
-        load(artifact.folder, verify=False)
+    with pytest.raises(
+        RuntimeLoadError, match="its model file is code, and its hash was not checked; leave --no-verify out"
+    ):
+        load(artifact.folder, verify=False, trust_code=True)
+
+
+def test_code_runs_only_if_it_is_trusted(artifact):
+    message = r"its model file \(torch\) is code, .* add --trust-code \(trust_code=True in Python\)"
+    with pytest.raises(CodeNotTrustedError, match=message) as caught:
+        load(artifact.folder)
+    assert (caught.value.folder, caught.value.engine) == (artifact.folder, "torch")
 
 
 @pytest.mark.parametrize(
@@ -49,20 +61,20 @@ def test_read_only_when_verified(artifact):
 )
 def test_what_it_cannot_do(artifact, option, error, message):
     with pytest.raises(error, match=message):
-        load(artifact.folder, **option)
+        load(artifact.folder, trust_code=True, **option)
 
 
 def test_a_torch_without_onednn(artifact, monkeypatch):
     monkeypatch.setattr(type(torch.backends.quantized), "supported_engines", ["fbgemm"])
-    assert obstacle("torch", {}) == "this build of torch lacks the 8-bit kernels of onednn"
+    assert unsupported_reason("torch", {}) == "this build of torch lacks the 8-bit kernels of onednn"
     with pytest.raises(RuntimeLoadError, match="this build of torch lacks the 8-bit kernels of onednn"):
-        load(artifact.folder)
+        load(artifact.folder, trust_code=True)
 
 
 def test_a_file_that_is_no_program(artifact, tmp_path):
     broken = republished(artifact, tmp_path / "broken", model=b"not a model")
     with pytest.raises(RuntimeLoadError, match=r"model.pt2: torch cannot load it \(.+\)$") as error:
-        load(broken.folder)
+        load(broken.folder, trust_code=True)
     assert "\n" not in str(error.value)
 
 
@@ -70,4 +82,4 @@ def test_a_program_of_other_levels(artifact, tmp_path):
     levels = dict(list(artifact.manifest.levels.items())[:-1])
     other = republished(artifact, tmp_path / "other", levels=levels)
     with pytest.raises(RuntimeLoadError, match=r"its outputs .* are not the manifest's levels"):
-        load(other.folder)
+        load(other.folder, trust_code=True)

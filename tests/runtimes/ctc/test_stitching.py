@@ -10,8 +10,8 @@ from qasr.runtimes.ctc.stitching import Stitcher, cut_frame
 
 
 def frames_of(best, blank=0):
-    """One level's frames, sure of everything."""
-    best = np.asarray(best, dtype=np.int16)[None]
+    """One level's frames, each with probability 1."""
+    best = np.asarray(best, dtype=np.int32)[None]
     quiet = np.where(best[0] == blank, -0.01, -5.0).astype(np.float32)
     return Frames(best, np.ones(best.shape, np.float32), quiet)
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from qasr.artifacts import LevelVocabulary
+from qasr.runtimes import UnknownLevelError
 from qasr.runtimes.ctc.decoding import Frames
 from qasr.runtimes.ctc.transcript import select, transcribe_frames
 
 
 def transcript_of(paths, vocabularies, rate=50.0):
     """A transcript of best paths (level to ids per frame), every frame at probability 0.5."""
-    best = np.array(list(paths.values()), dtype=np.int16)
+    best = np.array(list(paths.values()), dtype=np.int32)
     frames = Frames(best, np.full(best.shape, 0.5, np.float32), np.zeros(best.shape[1], np.float32))
     return transcribe_frames(frames, vocabularies, audio="x.wav", seconds=best.shape[1] / rate, frame_rate_hz=rate)
 
 
 def path(frames, **tokens):
-    """Blank but for ``t10=3``: token 3 in frame 10."""
+    """A path of blanks, except token 3 in frame 10 for ``t10=3``."""
     best = [0] * frames
     for name, token in tokens.items():
         best[int(name[1:])] = token
@@ -98,10 +100,15 @@ def test_a_missing_sifa_is_none():
     ]
 
 
-def test_select_keeps_the_levels_asked_for():
+def test_select_keeps_the_requested_levels():
     found = transcript_of({"phonemes": path(50, t5=1), "ghonna": path(50, t5=1)}, RECITATION)
     assert list(select(found, ["phonemes"]).levels) == ["phonemes"]
     assert select(found, ["phonemes"]).groups == []
     narrowed = select(found, ["ghonna"])
     assert (list(narrowed.levels), narrowed.text) == (["ghonna"], "ق")
     assert list(narrowed.groups[0].sifat) == ["ghonna"]
+    with pytest.raises(UnknownLevelError, match=r"no level 'gonna'; did you mean ghonna\?") as caught:
+        select(found, ["phonemes", "gonna"])
+    assert (caught.value.level, caught.value.available) == ("gonna", ("phonemes", "ghonna"))
+    with pytest.raises(UnknownLevelError, match="no level 'x'; available are phonemes, ghonna"):
+        select(found, ["x"])

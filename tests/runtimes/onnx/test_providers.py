@@ -1,4 +1,4 @@
-"""Devices of ONNX Runtime, and the one line that says why there is none."""
+"""Devices of ONNX Runtime, and the error of one line for one that is not available."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def one_line(error):
 def test_an_unknown_device(toy, device):
     with pytest.raises(DeviceError) as error:
         load(toy.folder, device=device)
-    assert f"has no device {device!r}; there are cpu, cuda" in one_line(error)
+    assert f"has no device {device!r}; available are cpu, cuda" in one_line(error)
 
 
-def test_an_absent_device(toy, monkeypatch):
+def test_a_missing_device(toy, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(DeviceError) as error:
         load(toy.folder, device="cuda")
     assert "device 'cuda' needs CUDAExecutionProvider, which this onnxruntime lacks" in one_line(error)
 
 
-def test_a_device_that_does_not_start_is_no_silent_cpu(toy, monkeypatch):
+def test_a_device_that_does_not_start_is_an_error(toy, monkeypatch):
     real = onnxruntime.InferenceSession
     monkeypatch.setattr(
         onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     )
-    # As ONNX Runtime does where cuDNN is missing.
+    # As ONNX Runtime does if cuDNN is missing.
     monkeypatch.setattr(
         onnxruntime,
         "InferenceSession",
@@ -51,14 +51,14 @@ def test_a_device_that_does_not_start_is_no_silent_cpu(toy, monkeypatch):
     newer = msgspec.structs.replace(toy.manifest, toolchain={"onnxruntime": "99.0"})
     with pytest.raises(DeviceError) as error:
         load_engine(dataclasses.replace(toy, manifest=newer), EngineOptions(device="cuda:0"))
-    # A newer release would not help.
+    # The error does not advise a newer release, which would not help.
     assert one_line(error).endswith("or use --device cpu")
     assert "device 'cuda:0': CUDAExecutionProvider does not start here" in one_line(error)
 
 
 @pytest.fixture
 def plugin(monkeypatch, tmp_path):
-    """The plug-in's module, whose library finds as many GPUs as it is told."""
+    """Replaces the plug-in's module by one that finds ``gpus`` GPUs."""
     library = tmp_path / "plugin" / "plugin.so"
     library.parent.mkdir()
 
@@ -83,16 +83,16 @@ def plugin(monkeypatch, tmp_path):
 
 
 def test_tensorrt_rtx(plugin, monkeypatch, tmp_path):
-    """Registered once, on the GPU asked for, with a folder for the kernels that it compiles at load."""
+    """It is registered once, runs on the requested GPU, and keeps the kernels that it compiles in a folder."""
     plugin(gpus=2)
-    given = []
-    settings = SimpleNamespace(add_provider_for_devices=lambda devices, options: given.append((devices[0], options)))
-    made = SimpleNamespace(get_providers=lambda: [NAME, "CPUExecutionProvider"])
-    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda path, options, providers: made)
+    added = []
+    settings = SimpleNamespace(add_provider_for_devices=lambda devices, options: added.append((devices[0], options)))
+    opened = SimpleNamespace(get_providers=lambda: [NAME, "CPUExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda path, options, providers: opened)
     for device in ("rtx", "rtx:1"):
-        assert onnx_providers.session(tmp_path / "model.onnx", settings, device, tmp_path / "cache") is made
-    assert [device.number for device, _ in given] == [0, 1]
-    assert given[0][1] == {"nv_runtime_cache_path": str(tmp_path.resolve() / "cache/tensorrt-rtx")}
+        assert onnx_providers.session(tmp_path / "model.onnx", settings, device, tmp_path / "cache") is opened
+    assert [device.number for device, _ in added] == [0, 1]
+    assert added[0][1] == {"nv_runtime_cache_path": str(tmp_path.resolve() / "cache/tensorrt-rtx")}
     assert (tmp_path / "cache/tensorrt-rtx").is_dir()
     with pytest.raises(DeviceError, match=f"device 'rtx:2': {NAME} sees 2 GPUs here"):
         onnx_providers.session(tmp_path / "model.onnx", settings, "rtx:2", None)
@@ -110,12 +110,12 @@ def test_tensorrt_rtx_without_a_driver(toy, plugin):
 
 
 def test_tensorrt_rtx_without_its_links(toy, plugin, tmp_path):
-    """Its package makes them when root, or who installed it, imports it for the first time."""
+    """Its package creates them when it is first imported by a user who may write to its folder."""
     plugin(linked=False)
     with pytest.raises(DeviceError) as error:
         load(toy.folder, device="rtx")
     assert one_line(error) == (
-        f"device 'rtx': {tmp_path / 'plugin'} lacks the link libtensorrt_rtx.so, which its package makes when it is "
+        f"device 'rtx': {tmp_path / 'plugin'} lacks the link libtensorrt_rtx.so, which its package creates when it is "
         "first imported; as the user who installed it, run python -c 'import onnxruntime_ep_nv_tensorrt_rtx' once"
     )
 

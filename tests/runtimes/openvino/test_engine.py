@@ -1,4 +1,4 @@
-"""The OpenVINO engine: settings, compiled-model cache, devices, and what is said where something is wrong."""
+"""The OpenVINO engine: settings, the cache of compiled models, devices and errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import pytest
 
 from qasr import load, reference
 from qasr.artifacts import create
-from qasr.runtimes import DeviceError, OptionError, RuntimeLoadError, obstacle
+from qasr.runtimes import (
+    DeviceError,
+    EngineOptions,
+    Model,
+    OptionError,
+    RuntimeLoadError,
+    load_engine,
+    unsupported_reason,
+)
 from qasr.runtimes.openvino import engine as runtime
 
 CLIPS = sorted((reference.EVALUATION.parent).glob("*.flac"))[:6]
@@ -23,7 +31,7 @@ def artifact(exported):
 
 
 def republished(artifact, folder, **changes):
-    """A copy of an artifact whose manifest or files were changed in good faith."""
+    """A valid copy of an artifact with another manifest or other files."""
     with create(folder) as staging:
         for name in artifact.manifest.files:
             shutil.copy(artifact.folder / name, staging.folder / name)
@@ -40,9 +48,9 @@ def test_compiled_model_is_cached(artifact, tmp_path):
     blobs = list(tmp_path.rglob("*.blob"))
     assert len(blobs) == 1
     assert blobs[0].parent == tmp_path / "openvino" / artifact.manifest.digest[:16]
-    with load(artifact.folder, cache=tmp_path) as model:
-        assert model._engine._compiled.get_property("LOADED_FROM_CACHE") is True
-        texts.append(model.transcribe(CLIPS[0]).text)
+    engine = load_engine(artifact, EngineOptions(cache=tmp_path))
+    assert engine.compiled.get_property("LOADED_FROM_CACHE") is True
+    texts.append(Model(artifact, engine).transcribe(CLIPS[0]).text)
     assert len(set(texts)) == 1
     assert len(texts[0]) > 20
 
@@ -65,13 +73,14 @@ def test_no_cache(artifact, tmp_path, monkeypatch):
 
 
 def test_threads_and_streams(artifact):
-    with load(artifact.folder, threads=2, streams=2) as model:
-        compiled = model._engine._compiled
-        assert compiled.get_property("INFERENCE_NUM_THREADS") == 2
-        assert compiled.get_property("NUM_STREAMS") == 2
+    engine = load_engine(artifact, EngineOptions(threads=2, streams=2))
+    assert engine.compiled.get_property("INFERENCE_NUM_THREADS") == 2
+    assert engine.compiled.get_property("NUM_STREAMS") == 2
+    with Model(artifact, engine, streams=2) as model:
         many = model.transcribe_batch(CLIPS, batch_seconds=4)
-    with load(artifact.folder, threads=1) as model:
-        assert model._engine._compiled.get_property("NUM_STREAMS") == 1
+    engine = load_engine(artifact, EngineOptions(threads=1))
+    assert engine.compiled.get_property("NUM_STREAMS") == 1
+    with Model(artifact, engine) as model:
         alone = [model.transcribe(clip) for clip in CLIPS]
     assert [each.audio for each in many] == [str(clip) for clip in CLIPS]
     agreeing = sum(left.text == right.text for left, right in zip(many, alone, strict=True))
@@ -81,41 +90,39 @@ def test_threads_and_streams(artifact):
 def test_callers_share_the_streams(artifact):
     random = np.random.default_rng(0)
     inputs = [random.standard_normal((1, frames, 160)).astype(np.float32) for frames in (30, 60, 90, 120)]
-    with load(artifact.folder, threads=1) as model:
-        engine = model._engine
-        expected = [engine.infer(each, np.array([each.shape[1]]))["phonemes"] for each in inputs]
-        with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(lambda each: engine.infer(each, np.array([each.shape[1]]))["phonemes"], inputs))
-    for left, right in zip(found, expected, strict=True):
+    engine = load_engine(artifact, EngineOptions(threads=1))
+    expected = [engine.infer(each, np.array([each.shape[1]]))["phonemes"] for each in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        actual = list(pool.map(lambda each: engine.infer(each, np.array([each.shape[1]]))["phonemes"], inputs))
+    for left, right in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(left, right)
 
 
-def test_precision_is_what_was_asked_for(artifact):
-    with load(artifact.folder, precision="fp32") as model:
-        assert str(model._engine._compiled.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
-    with load(artifact.folder) as model:
-        assert str(model._engine._compiled.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'bfloat16'>"
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", "float32"), (None, "bfloat16")])
+def test_precision_is_the_requested_one(artifact, precision, expected):
+    engine = load_engine(artifact, EngineOptions(precision=precision))
+    assert str(engine.compiled.get_property("INFERENCE_PRECISION_HINT")) == f"<Type: '{expected}'>"
 
 
 def test_a_precision_that_the_cpu_lacks(artifact, monkeypatch):
     monkeypatch.setattr(runtime, "_capable", lambda core, device, precision: precision == "fp32")
-    with pytest.raises(RuntimeLoadError, match=r"does not compute in bf16; precision fp32 serves instead"):
+    with pytest.raises(RuntimeLoadError, match=r"does not compute in bf16; use precision fp32"):
         load(artifact.folder)
-    with pytest.raises(RuntimeLoadError, match=r"does not compute in fp16; precision fp32 serves instead"):
+    with pytest.raises(RuntimeLoadError, match=r"does not compute in fp16; use precision fp32"):
         load(artifact.folder, precision="fp16")
     with load(artifact.folder, precision="fp32") as model:
         assert model.transcribe(CLIPS[0]).text
-    assert "does not compute in bf16" in obstacle("openvino", {"precision": "bf16"})
-    assert obstacle("openvino", {"precision": "fp32"}) is None
+    assert "does not compute in bf16" in unsupported_reason("openvino", {"precision": "bf16"})
+    assert unsupported_reason("openvino", {"precision": "fp32"}) is None
 
 
 def test_an_unknown_hint(artifact):
-    with pytest.raises(OptionError, match="no precision 'int3'; there are fp32, bf16, fp16"):
+    with pytest.raises(OptionError, match="no precision 'int3'; available are fp32, bf16, fp16"):
         load(artifact.folder, precision="int3")
 
 
-def test_an_absent_device(artifact):
-    with pytest.raises(DeviceError, match="OpenVINO has no device 'tpu' here; there are cpu"):
+def test_a_missing_device(artifact):
+    with pytest.raises(DeviceError, match="OpenVINO has no device 'tpu' here; available are cpu"):
         load(artifact.folder, device="tpu")
 
 
@@ -133,7 +140,7 @@ def test_built_by_a_newer_engine(artifact, tmp_path):
         artifact, tmp_path / "broken", toolchain=newer, contents={"openvino_model.xml": b"<net version='99'/>"}
     )
     with pytest.raises(
-        RuntimeLoadError, match=r"it was built by openvino 2099.1.0, newer than .* here: pip install -U"
+        RuntimeLoadError, match=r"it was exported by openvino 2099.1.0, newer than .* here: pip install -U"
     ):
         load(broken.folder, cache=None)
 

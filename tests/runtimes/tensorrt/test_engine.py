@@ -165,7 +165,7 @@ def test_too_long_a_batch(artifact, gpu):
 def test_a_shape_that_the_engine_refuses(artifact, gpu):
     gpu(largest=(4, 10))
     engine = load_engine(artifact, EngineOptions())
-    with pytest.raises(InferenceError, match=r"the GPU failed on \(1, 20, 160\) \(features .* lies outside"):
+    with pytest.raises(InferenceError, match=r"the GPU failed on \(1, 20, 160\) \(features .* is outside the range"):
         engine.infer(*given(1, 20))
 
 
@@ -175,7 +175,7 @@ def test_a_shape_that_the_engine_refuses(artifact, gpu):
         (
             "cudaMalloc",
             2,
-            r"on \(2, 7, 160\) \(cudaMalloc failed \(cudaErrorMemoryAllocation\)\); take a smaller --batch-seconds",
+            r"on \(2, 7, 160\) \(cudaMalloc failed \(cudaErrorMemoryAllocation\)\); use a smaller --batch-seconds",
         ),
         (
             "cudaStreamSynchronize",
@@ -199,12 +199,12 @@ def test_a_gpu_that_fails(artifact, gpu, call, status, message):
     ("fake", "options", "kind", "message"),
     [
         (FakeCuda((9, 0)), {}, RuntimeLoadError, "built for GPUs of compute capability 8.6, 8.9, and this one has 9.0"),
-        (FakeCuda(devices=0), {}, RuntimeLoadError, "needs an NVIDIA GPU with its driver, and there is none here"),
+        (FakeCuda(devices=0), {}, RuntimeLoadError, "needs an NVIDIA GPU with its driver, and this machine has none"),
         (
             FakeCuda(),
             {"device": "cuda:3"},
             DeviceError,
-            "needs an NVIDIA GPU with its driver; there is no 'cuda:3' here",
+            "needs an NVIDIA GPU with its driver; this machine has no 'cuda:3'",
         ),
         (FakeCuda(), {"device": "npu"}, DeviceError, "runs on cuda or cuda:N, not on 'npu'"),
         (FakeCuda(), {"precision": "fp16"}, OptionError, "takes no precision"),
@@ -300,7 +300,7 @@ def test_an_engine_of_other_levels(artifact, gpu, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("there", "capability", "message"),
+    ("flavours", "capability", "message"),
     [
         ([], (8, 9), r"TensorRT is not installed; pip install 'qasr\[tensorrt-rtx\]'"),
         (["rtx"], (9, 0), r"TensorRT-RTX has no engines for this GPU \(9.0\); pip install tensorrt"),
@@ -308,10 +308,10 @@ def test_an_engine_of_other_levels(artifact, gpu, tmp_path):
         (["rtx"], (8, 9), None),
     ],
 )
-def test_what_the_list_of_targets_says(monkeypatch, there, capability, message):
+def test_reasons_in_the_list_of_targets(monkeypatch, flavours, capability, message):
     monkeypatch.setattr(cuda, "bindings", lambda: FakeCuda(capability))
-    monkeypatch.setattr(runtime.tensorrt, "installed", lambda: there)
-    found = runtime.obstacle({})
+    monkeypatch.setattr(runtime.tensorrt, "installed", lambda: flavours)
+    found = runtime.unsupported_reason({})
     assert (found is None) if message is None else re.match(message, found)
 
 

@@ -1,0 +1,23 @@
+"""The levels of the recitation model."""
+
+from __future__ import annotations
+
+PHONEMES = "phonemes"
+"""The level of the transcript. Each of its groups has one token in every sifat level."""
+
+SIFAT = (
+    "hams_or_jahr",
+    "shidda_or_rakhawa",
+    "tafkheem_or_taqeeq",
+    "itbaq",
+    "safeer",
+    "qalqla",
+    "tikraar",
+    "tafashie",
+    "istitala",
+    "ghonna",
+)
+"""Levels that describe how a phoneme group is pronounced, in the order of the model's heads."""
+
+LEVELS = (PHONEMES, *SIFAT)
+"""All levels. transformers sorts the keys of the JSON that it writes, so checkpoints lose this order."""
