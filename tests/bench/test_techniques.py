@@ -1,4 +1,4 @@
-"""The list of techniques: what is ticked, and the figures beside the words."""
+"""The list of techniques: measured ones are ticked and have figures."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def lines(report):
     return [line.strip() for line in console.file.getvalue().splitlines()]
 
 
-def test_what_was_measured_is_ticked(report):
+def test_measured_techniques_are_ticked(report):
     (line,) = (line for line in lines(report) if line.startswith("✓"))
     assert line.split()[:6] == ["✓", "Dynamic", "PTQ", "ONNX", "Runtime", "dyn"]
     # 0.5 / 0.2 s, 1000 / 250 bytes, 0.1 points.
@@ -83,7 +83,7 @@ def test_what_was_measured_is_ticked(report):
     assert line.endswith("+0.10 Low")
 
 
-def test_what_is_not_there_is_named(report):
+def test_missing_artifacts_are_listed(report):
     table = lines(report)
     assert len(table) == 1 + len(TECHNIQUES)
     assert all("not measured" in line for line in table if any(one in line for one in ("QAT", "GPTQ", "quanto")))
@@ -93,7 +93,7 @@ def test_what_is_not_there_is_named(report):
     assert any("Static PTQ" in line and "not measured" in line for line in table)
 
 
-def test_a_row_that_works_is_preferred(report):
+def test_a_row_without_failure_is_preferred(report):
     technique = next(technique for technique in TECHNIQUES if technique.tool == "Intel Neural Compressor")
     assert row_of(technique, report).name == "bad"
     good = measured("good", "torch-inc-int8", "inc", seconds=1, size=250, edits=8)
@@ -101,7 +101,7 @@ def test_a_row_that_works_is_preferred(report):
     assert row_of(technique, report) is good
 
 
-def test_gpu_techniques_are_shown_by_gpus(report):
+def test_gpu_techniques_need_a_measurement_on_a_gpu(report):
     technique = next(technique for technique in TECHNIQUES if technique.tool == "Triton")
     report.rows.append(measured("packed", "hf-gptq", "gptq", seconds=1, size=250, edits=8))
     assert row_of(technique, report) is None
