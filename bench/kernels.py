@@ -67,8 +67,8 @@ def candidates(rows: int, outputs: int, inputs: int, group: int, dtype: Any, dev
     """The baseline and one candidate per bit width, all with the same x."""
     import torch
 
-    from ..kernels.layout import dequantize, pack
-    from ..kernels.nbits_matmul import nbits_matmul
+    from ..gpu.layout import dequantize, pack
+    from ..gpu.nbits_matmul import nbits_matmul
 
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(rows, inputs, generator=generator).to(device, dtype)
@@ -125,7 +125,7 @@ def run(shapes: Sequence[tuple[int, int]], rows: Sequence[int], group: int, dtyp
 
 def _tile(name: str) -> str:
     """The configuration that the tuner chose for the last call."""
-    from ..kernels.nbits_matmul import tuned
+    from ..gpu.nbits_matmul import tuned
 
     return "" if name == BASELINE else str(tuned.best_config)
 

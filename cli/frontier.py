@@ -1,4 +1,4 @@
-"""What ``qexport --explain`` says of mixed precision: the frontier, and which layers stayed high and why."""
+"""``qexport --explain`` of mixed precision: the frontier, and which layers kept more bits and why."""
 
 from __future__ import annotations
 
@@ -14,75 +14,79 @@ from rich.table import Table
 from ..errors import MissingExtraError, QasrError
 
 if TYPE_CHECKING:
-    from ..quantizers.search import Found, Point
+    from ..quantizers.search.mixed import MixtureSearch, Point
 
 _WIDTH, _HEIGHT = 72, 14
 
 
 def check_plot(plot: Path | None) -> None:
-    """Raise MissingExtraError or QasrError where a plot is asked for that cannot be drawn, or not be written."""
+    """Raise MissingExtraError or QasrError where a requested plot cannot be drawn or written."""
     if plot is None:
         return
     if find_spec("plotly") is None:
         raise MissingExtraError("plotly", "bench")
-    stood = os.path.lexists(plot)
+    existed = os.path.lexists(plot)
     try:
         # Tried, since more than permissions decides: the search before it takes minutes.
         plot.open("ab").close()
     except FileNotFoundError:
-        raise QasrError(f"{plot}: there is no folder {plot.parent} to write it to; make it first") from None
+        raise QasrError(f"{plot}: no folder {plot.parent} to write it to; make it first") from None
     except OSError as error:
-        raise QasrError(f"{plot}: cannot be written ({error.strerror}); choose another place for --plot") from None
-    if not stood:
+        raise QasrError(f"{plot}: cannot be written ({error.strerror}); choose another path for --plot") from None
+    if not existed:
         plot.unlink()
 
 
-def show_mixture(found: Found, plot: Path | None) -> None:
-    """Print it on stdout, and write the page where one is asked for."""
+def show_mixture(search: MixtureSearch, plot: Path | None) -> None:
+    """Print it on stdout, and write the page to ``plot``."""
     console = Console(highlight=False, markup=False)
     console = console if console.is_terminal else Console(width=200, highlight=False, markup=False)
-    console.print(_frontier_table(found))
-    console.print(_text_plot(found))
-    console.print(_layer_table(found))
-    console.print(_reason(found))
+    console.print(_frontier_table(search))
+    console.print(_text_plot(search))
+    console.print(_layer_table(search))
+    console.print(_reason(search))
     if plot is not None:
-        _write_page(found, plot)
+        _write_page(search, plot)
 
 
-def _frontier_table(found: Found) -> Table:
-    table = Table("", "size, MB", "KL predicted", "points lost", "± error", "disagreement, %", *found.formats, box=None)
-    if found.timed:
+def _frontier_table(search: MixtureSearch) -> Table:
+    table = Table(
+        "", "size, MB", "KL predicted", "points lost", "± error", "disagreement, %", *search.formats, box=None
+    )
+    if search.timed:
         table.add_column("products, ms")
-    for point in _shown(found):
+    for point in _shown(search):
         measured = point.measured
-        counts = [str(point.choice.formats.count(place)) for place in range(len(found.formats))]
+        counts = [str(point.choice.formats.count(index)) for index in range(len(search.formats))]
         table.add_row(
-            "→" if point.choice == found.chosen.choice else "",
+            "→" if point.choice == search.chosen.choice else "",
             f"{point.bytes / 1e6:.2f}",
             f"{point.choice.loss:.1e}",
             f"{measured.points:+.3f}" if measured else "",
             f"{measured.error:.3f}" if measured else "",
             f"{measured.disagreement:.3f}" if measured else "",
             *counts,
-            *([f"{1e3 * point.choice.seconds:.2f}"] if found.timed else []),
+            *([f"{1e3 * point.choice.seconds:.2f}"] if search.timed else []),
         )
     return table
 
 
-def _shown(found: Found) -> list[Point]:
+def _shown(search: MixtureSearch) -> list[Point]:
     """Measured points, the chosen one, and every fourth of the others, the largest first."""
-    points = [point for place, point in enumerate(found.points) if point.measured is not None or place % 4 == 0]
-    if all(point.choice != found.chosen.choice for point in points):
-        points.append(found.chosen)
+    points = [point for index, point in enumerate(search.points) if point.measured is not None or index % 4 == 0]
+    if all(point.choice != search.chosen.choice for point in points):
+        points.append(search.chosen)
     return sorted(points, key=lambda point: -point.bytes)
 
 
-def _text_plot(found: Found) -> str:
+def _text_plot(search: MixtureSearch) -> str:
     """Predicted KL (logarithmic, upwards) over size."""
-    points = [(point.bytes, math.log10(point.choice.loss), "o" if point.measured else "·") for point in _visible(found)]
+    points = [
+        (point.bytes, math.log10(point.choice.loss), "o" if point.measured else "·") for point in _visible(search)
+    ]
     if not points:
         return ""
-    points.append((found.chosen.bytes, math.log10(max(found.chosen.choice.loss, 1e-12)), "#"))
+    points.append((search.chosen.bytes, math.log10(max(search.chosen.choice.loss, 1e-12)), "#"))
     xs, ys = [point[0] for point in points], [point[1] for point in points]
     left, right, low, high = min(xs), max(xs), min(ys), max(ys)
     rows = [[" "] * _WIDTH for _ in range(_HEIGHT)]
@@ -98,41 +102,41 @@ def _text_plot(found: Found) -> str:
     )
 
 
-def _visible(found: Found) -> list[Point]:
+def _visible(search: MixtureSearch) -> list[Point]:
     """Points that a logarithmic axis can show."""
-    return [point for point in found.points if point.choice.loss > 0]
+    return [point for point in search.points if point.choice.loss > 0]
 
 
-def _layer_table(found: Found) -> Table:
+def _layer_table(search: MixtureSearch) -> Table:
     """Units from the dearest to the cheapest step down."""
     table = Table("layer", "format", box=None)
     for title in ("KL alone", "edits, %", "one step down", "KL it adds", "kB it saves", "KL a MB"):
         table.add_column(title, justify="right")
     rows = []
-    for place, unit in enumerate(found.units):
-        own = found.chosen.choice.formats[place]
-        loss = found.losses.get((unit.name, found.formats[own]))
+    for index, unit in enumerate(search.units):
+        own = search.chosen.choice.formats[index]
+        loss = search.losses.get((unit.name, search.formats[own]))
         alone = (f"{loss.divergence:.1e}", f"{100 * loss.disagreement:.2f}") if loss else ("0", "0")
-        step = _step_down(found, place)
+        step = _step_down(search, index)
         figures = (
-            (found.formats[own + 1], f"{step[0]:.1e}", f"{step[1] / 1e3:.1f}", f"{_price(step):.2g}")
+            (search.formats[own + 1], f"{step[0]:.1e}", f"{step[1] / 1e3:.1f}", f"{_price(step):.2g}")
             if step
             else ("-", "", "", "")
         )
-        rows.append((_price(step) if step else -1.0, (unit.name, found.formats[own], *alone, *figures)))
+        rows.append((_price(step) if step else -1.0, (unit.name, search.formats[own], *alone, *figures)))
     for _, cells in sorted(rows, key=lambda row: -row[0]):
         table.add_row(*cells)
     return table
 
 
-def _step_down(found: Found, place: int) -> tuple[float, float] | None:
+def _step_down(search: MixtureSearch, index: int) -> tuple[float, float] | None:
     """What a unit would lose and save with the next format; None for the last."""
-    own, problem = found.chosen.choice.formats[place], found.problem
-    if own + 1 == len(found.formats):
+    own, problem = search.chosen.choice.formats[index], search.problem
+    if own + 1 == len(search.formats):
         return None
     return (
-        float(problem.losses[place, own + 1] - problem.losses[place, own]),
-        float(problem.bytes[place, own] - problem.bytes[place, own + 1]),
+        float(problem.losses[index, own + 1] - problem.losses[index, own]),
+        float(problem.bytes[index, own] - problem.bytes[index, own + 1]),
     )
 
 
@@ -140,31 +144,31 @@ def _price(step: tuple[float, float]) -> float:
     return 1e6 * step[0] / max(step[1], 1.0)
 
 
-def _reason(found: Found) -> str:
-    high = [unit for place, unit in enumerate(found.units) if _step_down(found, place)]
-    measured = found.chosen.measured
-    against = "labels" if found.labelled else "the float model's transcripts"
+def _reason(search: MixtureSearch) -> str:
+    high = [unit for index, unit in enumerate(search.units) if _step_down(search, index)]
+    measured = search.chosen.measured
+    against = "labels" if search.labelled else "the float model's transcripts"
     lost = f"{measured.points:+.3f} ± {measured.error:.3f} points against {against}" if measured else "not measured"
-    text = f"Chosen: {found.chosen.bytes / 1e6:.2f} MB, {lost} on the calibration audio."
-    smaller = [point for point in found.points if point.bytes < found.chosen.bytes]
+    text = f"Chosen: {search.chosen.bytes / 1e6:.2f} MB, {lost} on the calibration audio."
+    smaller = [point for point in search.points if point.bytes < search.chosen.bytes]
     if not high or not smaller:
         return f"{text} Every layer has the lowest format."
     following = smaller[0].measured
     return (
-        f"{text} {len(high)} of {len(found.units)} stay above {found.formats[-1]}, the first rows, where a step down "
+        f"{text} {len(high)} of {len(search.units)} stay above {search.formats[-1]}, the first rows, where a step down "
         f"adds most KL for what it saves. The frontier's next point, {smaller[0].bytes / 1e6:.2f} MB, "
         + (f"loses {following.points:+.3f} ± {following.error:.3f} points." if following else "was not measured.")
     )
 
 
-def _write_page(found: Found, path: Path) -> None:
+def _write_page(search: MixtureSearch, path: Path) -> None:
     import plotly.graph_objects as go
 
     figure = go.Figure()
     for name, points in (
-        ("frontier", _visible(found)),
-        ("measured", [point for point in _visible(found) if point.measured]),
-        ("chosen", [found.chosen]),
+        ("frontier", _visible(search)),
+        ("measured", [point for point in _visible(search) if point.measured]),
+        ("chosen", [search.chosen]),
     ):
         figure.add_scatter(
             x=[point.bytes / 1e6 for point in points],

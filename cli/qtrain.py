@@ -179,7 +179,7 @@ class _Display:
         """Show a bar over ``items``."""
         return self._progress.track(items, total, description=description)
 
-    def began(self, steps: int, done: int) -> None:
+    def started(self, steps: int, done: int) -> None:
         """Set the bar's length."""
         self._task = self._progress.add_task("Training", total=steps, completed=done)
 

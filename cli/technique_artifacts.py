@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.console import Console
 from ..artifacts import ArtifactError, Manifest, read
 from ..bench.techniques import FLOAT, TRAINED, Recipe, preferred_recipes
 from ..errors import QasrError
-from ..exporters import TARGETS
+from ..exporters import TARGETS, CalibrationRequest, Request, resolve
 
 
 def collect(
@@ -65,12 +66,14 @@ def _available(model: str, folder: Path) -> dict[Recipe, Path]:
 
 def _export(model: str, recipe: Recipe, folder: Path, calibration: Path | None, console: Console) -> Path:
     # Imported here, because torch takes seconds to import.
-    from ..exporters.options import ExportOptions
     from ..exporters.pipeline import export
 
     target, method = recipe
+    request = Request(model=model, target=target, method=method)
+    if resolve(request).needs_calibration:
+        request = replace(request, calibration=CalibrationRequest(source=calibration))
     with console.status(f"exporting {_name(recipe)}"):
-        artifact = export(model, target, folder / _name(recipe), ExportOptions(method=method, calibration=calibration))
+        artifact = export(request, folder / _name(recipe))
     return artifact.folder
 
 

@@ -1,12 +1,31 @@
-"""Engines to build for: a quantized model in, a verified artifact out. ``pipeline.export`` does it all.
+"""From a checkpoint to a verified artifact: ``pipeline.export(request, output)`` does it all.
 
-The table of targets can be read where torch is not installed; ``pipeline`` needs it.
+The table of targets and the resolution of requests need no torch; ``pipeline`` does.
 """
 
 from __future__ import annotations
 
-from .errors import ExportError, ParityError, UnknownTargetError
+from .errors import ExportError, IdleOptionError, MethodError, ParityError, RequestError, UnknownTargetError
+from .plan import Plan, resolve
+from .request import CalibrationRequest, MixingRequest, QuantizationRequest, Request, VerificationRequest
 from .target import Target
 from .targets import TARGETS, find
 
-__all__ = ["TARGETS", "ExportError", "ParityError", "Target", "UnknownTargetError", "find"]
+__all__ = [
+    "TARGETS",
+    "CalibrationRequest",
+    "ExportError",
+    "IdleOptionError",
+    "MethodError",
+    "MixingRequest",
+    "ParityError",
+    "Plan",
+    "QuantizationRequest",
+    "Request",
+    "RequestError",
+    "Target",
+    "UnknownTargetError",
+    "VerificationRequest",
+    "find",
+    "resolve",
+]

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from .. import reference
-from ..audio import LogMel
 from ..data import read_audio_set
 from ..models import Checkpoint, open_checkpoint
-from ..quantizers import quantize
-from ..quantizers.search import SENSITIVITY, Found, find_mixture
-from ..quantizers.search.sensitivity import Sensitivity, float_twin, sensitivity
-from . import mixing, targets
-from .asked import method as asked_method
-from .calibration import features_of
-from .errors import ExportError, UnknownTargetError
-from .options import ExportOptions
-from .pipeline import find_calibration, for_target
+from ..quantizers import apply as techniques
+from ..quantizers.calibration import Work
+from ..quantizers.layers.rewrite import shallow_copy
+from ..quantizers.search.mixed import MixtureSearch, find_mixture
+from ..quantizers.search.sensitivity import Sensitivity, sensitivity
+from .calibration import calibrate, inputs_of
+from .errors import ExportError
+from .mixed.mixture import check_map, mixture
+from .plan import Plan, check_explainable, resolve
 from .progress import Progress, Silent
+from .request import Request
 
 # Each clip costs a pass per layer. On the reference model 4 clips rank the layers as 32 do (correlation 0.99).
 _CLIPS = 4
@@ -27,7 +27,7 @@ _SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Explanation:
-    """The sensitivity report and what it was made of."""
+    """The sensitivity report and what it was measured on."""
 
     method: str
     audio: str
@@ -37,56 +37,45 @@ class Explanation:
     """By layer: how much smoothing moved into the weights; empty for methods that smooth nothing."""
 
 
-def explain(model: str, target: str, options: ExportOptions, progress: Progress | None = None) -> Explanation:
-    """Quantize ``model`` as for ``target`` and measure what each layer alone costs.
+def explain(request: Request, progress: Progress | None = None) -> Explanation | MixtureSearch:
+    """Quantize the request's model and measure what each layer alone costs; of …-mixed targets, the whole search.
 
     The audio is the calibration set's, or the verification set's where the method needs no calibration. Raises
-    UnknownTargetError for a target that quantizes nothing, and what ``pipeline.export`` raises up to the quantization.
-    """
-    progress = progress or Silent()
-    goal = targets.find(target)
-    method = goal.method(options.method)
-    if method is None:
-        raise UnknownTargetError(f"{goal.name} quantizes nothing, so there is nothing to explain")
-    with open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint:
-        _refuse_trained(checkpoint)
-        settings = LogMel.from_json(checkpoint.features)
-        calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
-        bundled = reference.EVALUATION if calibration is None else reference.CALIBRATION
-        place = (options.verification if calibration is None else options.calibration) or bundled
-        audio = read_audio_set(place, _CLIPS)
-        clips = list(features_of(audio, settings, _SECONDS))
-        with progress.step("Loading the checkpoint"):
-            original = checkpoint.deployable()
-    quantized = quantize(method, float_twin(original), for_target(goal, options.quantization), calibration)
-    report = sensitivity(original, quantized, clips, progress.track)
-    return Explanation(method, audio.name, len(clips), report, quantized.notes.get("strengths", {}))
-
-
-def explain_mixture(model: str, target: str, options: ExportOptions, progress: Progress | None = None) -> Found:
-    """What each layer loses in each format of ``target``, the frontier, and the choice for the budget asked for.
-
-    Raises UnknownTargetError for a map, which leaves nothing to choose, and what ``pipeline.export`` raises up to the
+    RequestError for a target that leaves nothing to explain, and QasrError as ``pipeline.export`` does up to the
     quantization.
     """
     progress = progress or Silent()
-    goal = targets.find(target)
-    method = asked_method(goal, options.method, options.mixing)
-    if method != SENSITIVITY:
-        raise UnknownTargetError("a precision map leaves nothing to choose, so there is nothing to explain")
-    with open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint:
-        _refuse_trained(checkpoint)
-        settings = LogMel.from_json(checkpoint.features)
-        calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
-        with progress.step("Loading the checkpoint"):
-            deployable = checkpoint.deployable()
-        mixture = mixing.mixture(goal, checkpoint, options, calibration, progress.warn)
-        told = dataclasses.replace(for_target(goal, options.quantization), mixture=mixture)
-        return find_mixture(deployable, told, calibration)
+    plan = resolve(request)
+    check_explainable(plan)
+    check_map(plan)
+    with open_checkpoint(request.model, revision=request.revision, offline=request.offline) as checkpoint:
+        if checkpoint.trained is not None:
+            raise ExportError(
+                f"{checkpoint.name}: was trained while quantized, so there is no float model to compare its layers with"
+            )
+        return _explain(plan, checkpoint, progress)
 
 
-def _refuse_trained(checkpoint: Checkpoint) -> None:
-    if checkpoint.trained is not None:
-        raise ExportError(
-            f"{checkpoint.name}: was trained while quantized, so there is no float model to compare its layers with"
-        )
+def _explain(plan: Plan, checkpoint: Checkpoint, progress: Progress) -> Explanation | MixtureSearch:
+    request, method = plan.request, plan.method
+    assert method is not None
+    calibration = calibrate(plan, checkpoint, progress)
+    work = Work(calibration=calibration, journal=plan.journal, track=progress.track)
+    with progress.step("Loading the checkpoint"):
+        original = checkpoint.deployable()
+    quantization = plan.for_model(original)
+    if plan.mixed is not None:
+        mix = mixture(plan, checkpoint, calibration, progress.warn)
+        return find_mixture(original, quantization, mix, work)
+    source, bundled = (
+        (request.verification.source, reference.EVALUATION)
+        if calibration is None
+        else (request.calibration.source, reference.CALIBRATION)
+    )
+    audio = read_audio_set(source or bundled, _CLIPS)
+    clips = list(inputs_of(audio, checkpoint.front_end, _SECONDS))
+    quantized = shallow_copy(original)
+    techniques.check(method, quantized, quantization, calibration)
+    notes: dict[str, Any] = techniques.quantize(method, quantized, quantization, work)
+    report = sensitivity(original, quantized, clips, progress.track)
+    return Explanation(method, audio.name, len(clips), report, notes.get("strengths", {}))

@@ -1,9 +1,8 @@
-"""From a checkpoint's name to a verified artifact: load, quantize, write, verify, publish."""
+"""From a request to a verified artifact: load, calibrate, quantize, write, verify, compile, publish."""
 
 from __future__ import annotations
 
-import dataclasses
-import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,271 +10,210 @@ import msgspec
 import torch
 
 from .. import reference
-from ..artifacts import Artifact, Calibration, InputLimits, Manifest, Precision, Staging, Stride, create
-from ..audio import LogMel
-from ..data import DataError, read_audio_set
-from ..models import Checkpoint, DeployableCTC, open_checkpoint
-from ..quantizers import NEED_CALIBRATION, CalibrationSet, Options, Quantized, WeightScheme, check, quantize
-from ..quantizers.layers.stored import Stored
-from ..version import __version__, version_of
-from . import floats, mixing, targets, trained, verify
-from .asked import method as asked_method
-from .build import BuildOptions, Compiled, Shapes
-from .calibration import calibration_set, warnings
-from .errors import ExportError
-from .options import ExportOptions
+from ..artifacts import Artifact, InputLimits, Manifest, Source, Staging, create
+from ..data import read_audio_set
+from ..models import Checkpoint, CTCModel, open_checkpoint
+from ..quantizers import apply as techniques
+from ..quantizers.calibration import CalibrationSet, Work
+from ..quantizers.layers.quantized import Quantized
+from ..quantizers.search.mixed import quantize_mixed
+from ..quantizers.search.mixture import Mixture
+from . import verification
+from .calibration import calibrate
+from .describe import describe, input_groups
+from .mixed.mixture import check_map, check_size, mixture
+from .plan import Plan, check_buildable, resolve
 from .progress import Progress, Silent
-from .target import Exporter, Target
-
-_TOOLCHAIN = ("torch", "transformers", "numpy")
-_GRAPH_ENGINE = "onnx"
+from .request import MAP, Request
+from .trained import Trained, find_trained
 
 
-def export(model: str, target: str, output: Path, options: ExportOptions, progress: Progress | None = None) -> Artifact:
-    """Make an artifact at ``output`` of the checkpoint ``model``; see ``open_checkpoint`` for what names one.
+def export(request: Request, output: Path, *, force: bool = False, progress: Progress | None = None) -> Artifact:
+    """Make the artifact that ``request`` describes at ``output``; ``force`` replaces an artifact there.
 
-    The artifact appears only once it has been loaded in a fresh process and found to compute what its torch model
-    computes. Raises QasrError of some kind; nothing is left behind then.
+    It appears only once it has been loaded in a fresh process and compared with its torch model. Raises QasrError;
+    nothing is left behind then.
     """
     progress = progress or Silent()
-    goal = targets.find(target)
-    method = asked_method(goal, options.method, options.mixing)
-    mixing.check(goal, options.mixing)
-    exporter = goal.exporter()
-    quantization = for_target(goal, options.quantization)
-    hindrance = goal.cannot_compile(options.build)
-    if hindrance is not None:
-        raise ExportError(f"{goal.name}: {hindrance}")
+    plan = resolve(request)
+    check_buildable(plan)
+    check_map(plan)
     with (
-        create(output, force=options.force) as staging,
-        open_checkpoint(model, revision=options.revision, offline=options.offline) as checkpoint,
+        create(output, force=force) as staging,
+        open_checkpoint(request.model, revision=request.revision, offline=request.offline) as checkpoint,
     ):
-        stored = trained.find(checkpoint, goal, options.method, options.quantization)
-        if stored is not None:
-            method = stored.method
-        settings = LogMel.from_json(checkpoint.features)
-        shapes = None if goal.compiler is None else _shapes(settings, options.build)
-        calibration = find_calibration(checkpoint, goal, method, settings, options, progress)
-        probe = _probe(settings, options)
-        with progress.step("Loading the checkpoint"):
-            deployable = checkpoint.deployable()
-        if goal.formats:
-            mixture = mixing.mixture(goal, checkpoint, options, calibration, progress.warn)
-            quantization = dataclasses.replace(quantization, mixture=mixture)
-        if stored is not None:
-            quantization = trained.options_of(stored, deployable, quantization)
-        elif method is not None:
-            check(method, deployable, quantization, calibration)
-        source = checkpoint.source(deployable)
-        with progress.step("Running the fp32 model"):
-            original = verify.run_torch(deployable, probe)
-            noises = _execution_noise(goal, deployable, probe, original)
-        _prepare(deployable, goal, method, quantization, calibration, stored)
-        with progress.step("Running the torch model of the artifact"):
-            expected = verify.run_torch(deployable, probe)
-        rounds_inputs, input_groups = _rounds_inputs(deployable), _input_groups(deployable)
-        with progress.step(f"Writing {goal.name}"):
-            checkpoint.copy_metadata(staging.folder)
-            precision = exporter.write(deployable, goal, staging.folder)
-        artifact = staging.draft(
-            Manifest(
-                qasr_version=__version__,
-                target=goal.name,
-                # What is compiled later is verified as the graph that it is made of.
-                engine=goal.engine if shapes is None else _GRAPH_ENGINE,
-                method=method,
-                source=source,
-                precision=precision,
-                front_end=settings,
-                levels=checkpoint.levels,
-                frame_rate_hz=checkpoint.frame_rate_hz(deployable),
-                strides=[Stride(*geometry) for geometry in deployable.subsampling],
-                limits=_limits(deployable, shapes),
-                calibration=_record(calibration, deployable.notes.pop("observer", _observer(options))),
-                options=_chosen(quantization, deployable) if method else {},
-                execution={**goal.execution, **input_groups},
-                toolchain=_toolchain(goal),
-            )
-        )
-        del deployable  # the fresh processes need the memory
-        with progress.step("Verifying in a fresh process"):
-            made, kernels = verify.run_artifact(staging.folder, artifact.manifest, probe)
-        if shapes is None:
-            precision = _achieved(goal, exporter, precision, kernels)
-        elif options.build.onnx_only:
-            execution = artifact.manifest.execution | {"build": goal.command_line(shapes)}
-            graph = msgspec.structs.replace(artifact.manifest, target=f"{goal.name}-onnx", execution=execution)
-            artifact = staging.draft(graph)
-        else:
-            with progress.step("Building the engine"):
-                compiled = goal.compile(options.build, shapes, staging.folder)
-            precision = _achieved(goal, exporter, precision, compiled.kernels)
-            artifact = _engine(goal, compiled, staging, artifact.manifest)
-            if compiled.runs_here:
-                with progress.step("Verifying on the GPU"):
-                    made, _ = verify.run_artifact(staging.folder, artifact.manifest, probe)
-        mixing.check_size(artifact, options.mixing.budget_bytes)
-        if rounds_inputs:
-            noises.append(verify.error(expected, original))
-        allowed = verify.tolerance(goal.tolerance, *noises)
-        blanks = {level: vocabulary.blank for level, vocabulary in checkpoint.levels.items()}
-        execution = artifact.manifest.execution | floats.executed(goal, precision.kernels or kernels)
-        return staging.publish(
-            msgspec.structs.replace(
-                artifact.manifest,
-                precision=precision,
-                execution=execution,
-                parity=verify.compare(made, expected, probe, allowed),
-                fidelity=verify.fidelity(made, original, blanks),
-            )
-        )
+        trained = find_trained(plan, checkpoint)
+        calibration = None if trained else calibrate(plan, checkpoint, progress)
+        mix = None if plan.mixed is None or trained else mixture(plan, checkpoint, calibration, progress.warn)
+        loaded = load(plan, checkpoint, progress)
+        work = Work(calibration=calibration, journal=plan.journal, track=progress.track)
+        quantized = quantize(plan, loaded, work, trained, mix, progress)
+        draft = write(plan, checkpoint, loaded, quantized, calibration, staging, progress)
+        draft, kernels = verify(plan, loaded, quantized, draft, staging, progress)
+        draft = finish(plan, loaded, quantized, draft, kernels, staging, progress)
+        return publish(plan, draft, staging)
 
 
-def _engine(goal: Target, compiled: Compiled, staging: Staging, graph: Manifest) -> Artifact:
-    """The artifact with the engine in the place of its graph."""
-    verified = "the engine, on this GPU" if compiled.runs_here else "its graph, under ONNX Runtime on a CPU"
-    execution = graph.execution | compiled.execution | {"verified": verified}
-    return staging.draft(msgspec.structs.replace(graph, engine=goal.engine, execution=execution))
+@dataclass
+class Loaded:
+    """A checkpoint's model, and what the float model computes."""
+
+    model: CTCModel | None
+    """None once the writer has consumed it: the fresh process needs the memory."""
+    source: Source
+    probe: verification.Probe
+    float_logits: verification.Logits
+    execution_noise: list[float]
+    """Relative errors that the engine's own float type brings."""
+    blanks: dict[str, int]
+    """Id of each level's CTC blank."""
 
 
-def _prepare(
-    model: DeployableCTC,
-    goal: Target,
-    method: str | None,
-    options: Options,
-    calibration: CalibrationSet | None,
-    stored: Stored | None,
-) -> None:
-    """Quantize or convert the model in place."""
-    if stored is not None:
-        trained.put_into(stored, model, options)
-    elif method is not None:
-        quantize(method, model, options, calibration)
-    # Rounded here already, so that the torch model computes with the weights that the artifact holds.
-    model.to(getattr(torch, goal.storage)).to(getattr(torch, goal.dtype))
+@dataclass(frozen=True)
+class QuantizedModel:
+    """What is known of the quantized torch model after the writer has consumed it."""
 
-
-def for_target(goal: Target, options: Options) -> Options:
-    """``options`` with what the target fixes, and its defaults for what the user has not said.
-
-    Raises ExportError for zero points where the target cannot hold them.
-    """
-    if goal.symmetric and options.symmetric is False:
-        able = (other for other in targets.TARGETS.values() if other.bits == goal.bits and not other.symmetric)
-        raise ExportError(
-            f"{goal.name} cannot hold zero points; leave --asymmetric out, or use "
-            f"{' or '.join(other.name for other in able)}"
-        )
-    symmetric = goal.symmetric if options.symmetric is None else options.symmetric
-    scheme = WeightScheme(goal.bits, symmetric, options.group_size or goal.group_size, goal.two_level, goal.values)
-    exclude = (*options.exclude, *goal.exclude)
-    return dataclasses.replace(
-        options,
-        outputs=goal.outputs,
-        activation=goal.activation,
-        scheme=scheme,
-        exclude=exclude,
-        symmetric_inputs=goal.symmetric_inputs,
-    )
-
-
-def _shapes(settings: LogMel, build: BuildOptions) -> Shapes:
-    """The optimization profile in frames. Raises ExportError for lengths that are out of order."""
-    seconds = (build.min_seconds, build.opt_seconds, build.max_seconds)
-    if not 0 < seconds[0] <= seconds[1] <= seconds[2]:
-        said = ", ".join(f"{value:g}" for value in seconds)
-        raise ExportError(f"clips of {said} seconds are no shortest, typical and longest clip; they must not shrink")
-    least, typical, most = (max(1, round(value * settings.frames_per_second)) for value in seconds)
-    return Shapes(least, typical, most, build.max_batch, settings.feature_size)
-
-
-def _limits(model: DeployableCTC, shapes: Shapes | None) -> InputLimits:
-    if shapes is None:
-        return InputLimits()
-    return InputLimits(shapes.min_frames, shapes.max_frames, shapes.max_batch)
-
-
-def _rounds_inputs(model: DeployableCTC) -> bool:
+    logits: verification.Logits
+    method: str | None
+    options: dict[str, Any]
+    """What shaped its layers, for the manifest."""
+    rounds_inputs: bool
     """Whether a last-bit difference can round an activation to another integer."""
-    return any(layer.scheme.activation.mode != "none" for layer in model.modules() if isinstance(layer, Quantized))
 
 
-def _chosen(options: Options, model: DeployableCTC) -> dict[str, Any]:
-    """What the manifest says of the quantization."""
-    return {"exclude": list(options.exclude), "weights": str(options.scheme), **model.notes}
+def load(plan: Plan, checkpoint: Checkpoint, progress: Progress) -> Loaded:
+    """The checkpoint's deployable model, and its logits on the verification audio."""
+    audio = read_audio_set(plan.request.verification.source or reference.EVALUATION, plan.request.verification.clips)
+    probe = verification.make_probe(audio, checkpoint.front_end)
+    with progress.step("Loading the checkpoint"):
+        model = checkpoint.deployable()
+        source = checkpoint.source(model)
+    with progress.step("Running the fp32 model"):
+        original = verification.run_torch(model, probe)
+        noises = []
+        if plan.target.rounds_to_bf16:
+            with verification.in_bf16(model):
+                noises.append(verification.relative_error(verification.run_torch(model, probe), original))
+    blanks = {level: vocabulary.blank for level, vocabulary in checkpoint.levels.items()}
+    return Loaded(model, source, probe, original, noises, blanks)
 
 
-def _input_groups(model: DeployableCTC) -> dict[str, str]:
-    """How the engine has to be set up where it rounds inputs group by group."""
-    schemes = [layer.scheme for layer in model.modules() if isinstance(layer, Quantized)]
-    sizes = {scheme.weight.group_size for scheme in schemes if scheme.activation.mode == "grouped"}
-    return {"input_group_size": str(sizes.pop())} if sizes else {}
+def quantize(
+    plan: Plan, loaded: Loaded, work: Work, trained: Trained | None, mix: Mixture | None, progress: Progress
+) -> QuantizedModel:
+    """Quantize the model in place, and run it on the verification audio."""
+    model = loaded.model
+    assert model is not None
+    quantization = plan.for_model(model)
+    options: dict[str, Any] = {}
+    method = plan.method if trained is None else trained.method
+    if trained is not None:
+        quantization = trained.quantization(plan, model, quantization)
+        trained.put_into(model, quantization)
+        options = {"exclude": list(quantization.exclude), "weights": str(quantization.weight)}
+    elif mix is not None:
+        options = quantize_mixed(model, quantization, mix, work, by_map=method == MAP)
+    elif method is not None:
+        techniques.check(method, model, quantization, work.calibration)
+        options = techniques.quantize(method, model, quantization, work)
+    # Rounded here already, so that the torch model computes with the weights that the artifact holds.
+    model.to(getattr(torch, plan.target.storage)).to(getattr(torch, plan.target.dtype))
+    with progress.step("Running the torch model of the artifact"):
+        logits = verification.run_torch(model, loaded.probe)
+    rounds = any(layer.scheme.activation.mode != "none" for layer in model.modules() if isinstance(layer, Quantized))
+    return QuantizedModel(logits, method, options, rounds)
 
 
-def _execution_noise(goal: Target, model: DeployableCTC, probe: verify.Probe, original: verify.Logits) -> list[float]:
-    """What an engine that rounds to bf16 may be off by: the torch model's own error when it does so."""
-    if not goal.rounds_to_bf16:
-        return []
-    with verify.in_bf16(model):
-        return [verify.error(verify.run_torch(model, probe), original)]
-
-
-def find_calibration(
+def write(
+    plan: Plan,
     checkpoint: Checkpoint,
-    goal: Target,
-    method: str | None,
-    settings: LogMel,
-    options: ExportOptions,
+    loaded: Loaded,
+    quantized: QuantizedModel,
+    calibration: CalibrationSet | None,
+    staging: Staging,
     progress: Progress,
-) -> CalibrationSet | None:
-    """The audio that ``method`` for ``goal`` calibrates with, None where none is needed. Raises DataError."""
-    place = options.calibration
-    budget = options.quantization.bits_budget
-    if method not in NEED_CALIBRATION and goal.activation != "static" and budget is None:
-        if place is not None:
-            raise DataError(f"{place}: nothing here needs calibration audio; leave it out, or choose another method")
-        return None
-    if place is None:
-        # Somebody's own model calibrated on our synthetic voices would be wrong without a word.
-        if not checkpoint.is_bundled:
-            raise DataError(
-                f"{checkpoint.name}: {method} quantization needs audio like that which the model will hear; "
-                "add --calibration recitations.jsonl (or a folder of audio), or use --method dynamic"
-            )
-        place = reference.CALIBRATION
-    audio = read_audio_set(place, options.calibration_clips)
-    for message in warnings(audio, options.calibration_seconds):
-        progress.warn(message)
-    return calibration_set(audio, settings, options.calibration_seconds, progress.track)
+) -> Artifact:
+    """Write the engine's files, which consumes the model, and draft the manifest."""
+    model, loaded.model = loaded.model, None
+    assert model is not None
+    compiler = plan.target.compiler()
+    limits = InputLimits() if compiler is None else compiler.limits(plan.engine, model.front_end)
+    groups = input_groups(model)
+    with progress.step(f"Writing {plan.target.name}"):
+        checkpoint.copy_metadata(staging.folder)
+        precision = plan.target.writer().write(model, plan.target, checkpoint, staging.folder)
+    manifest = describe(
+        plan,
+        checkpoint,
+        model,
+        loaded.source,
+        method=quantized.method,
+        options=quantized.options,
+        calibration=calibration,
+        limits=limits,
+        precision=precision,
+        input_groups=groups,
+    )
+    return staging.draft(manifest)
 
 
-def _probe(settings: LogMel, options: ExportOptions) -> verify.Probe:
-    place = options.verification or reference.EVALUATION
-    return verify.make_probe(read_audio_set(place, options.verification_clips), settings)
+def verify(
+    plan: Plan, loaded: Loaded, quantized: QuantizedModel, draft: Artifact, staging: Staging, progress: Progress
+) -> tuple[Artifact, dict[str, int]]:
+    """Run the artifact in a fresh process and compare its logits; also what its engine executed. Raises ExportError."""
+    with progress.step("Verifying in a fresh process"):
+        logits, kernels = verification.run_artifact(draft, loaded.probe)
+    noises = list(loaded.execution_noise)
+    if quantized.rounds_inputs:
+        noises.append(verification.relative_error(quantized.logits, loaded.float_logits))
+    allowed = verification.tolerance(plan.target.tolerance, *noises)
+    manifest = msgspec.structs.replace(
+        draft.manifest,
+        parity=verification.compare(logits, quantized.logits, loaded.probe, allowed),
+        fidelity=verification.fidelity(logits, loaded.float_logits, loaded.blanks),
+    )
+    return staging.draft(manifest), kernels
 
 
-def _record(calibration: CalibrationSet | None, observer: str) -> Calibration | None:
-    if calibration is None:
-        return None
-    return Calibration(calibration.name, calibration.sha256, calibration.clips, calibration.seconds, observer)
-
-
-def _observer(options: ExportOptions) -> str:
-    quantization = options.quantization
-    return f"percentile {quantization.percentile:g}" if quantization.observer == "percentile" else quantization.observer
-
-
-def _toolchain(goal: Target) -> dict[str, str]:
-    libraries = dict.fromkeys((*_TOOLCHAIN, *goal.libraries))
-    return {"python": platform.python_version(), **{name: version_of(name) for name in libraries}}
-
-
-def _achieved(goal: Target, exporter: Exporter, precision: Precision, kernels: dict[str, int]) -> Precision:
-    """``precision`` with what was executed. No silent fallback: layers that were to run in integers and do not."""
-    integer = exporter.integer_kernels(kernels)
-    if goal.integer and integer < precision.quantized_layers:
-        raise ExportError(
-            f"{goal.name}: the engine executed {integer} kernels with integer weights for {precision.quantized_layers} "
-            f"quantized layers ({', '.join(kernels)}); the rest ran in float"
+def finish(
+    plan: Plan,
+    loaded: Loaded,
+    quantized: QuantizedModel,
+    draft: Artifact,
+    kernels: dict[str, int],
+    staging: Staging,
+    progress: Progress,
+) -> Artifact:
+    """Compile the verified graph where the target has a compiler, and check what will be executed."""
+    compiler, manifest = plan.target.compiler(), draft.manifest
+    floats = kernels
+    if compiler is None:
+        manifest = _with_precision(plan, manifest, kernels)
+    elif plan.stops_at_graph:
+        build = {"build": compiler.command_line(plan.engine, manifest.front_end)}
+        manifest = msgspec.structs.replace(
+            manifest, target=f"{plan.target.name}-{manifest.engine}", execution=manifest.execution | build
         )
-    return msgspec.structs.replace(precision, kernels=kernels, integer_kernels=integer)
+    else:
+        with progress.step("Building the engine"):
+            compiled = compiler.compile(plan.target, plan.engine, manifest.front_end, staging.folder)
+        execution = manifest.execution | compiled.execution
+        manifest = msgspec.structs.replace(manifest, engine=plan.target.engine, execution=execution)
+        manifest = _with_precision(plan, manifest, compiled.kernels)
+        floats = compiled.kernels or kernels
+        if compiled.runs_here:
+            draft, _ = verify(plan, loaded, quantized, staging.draft(manifest), staging, progress)
+            manifest = draft.manifest
+    execution = manifest.execution | verification.float_execution(plan.target, floats)
+    return staging.draft(msgspec.structs.replace(manifest, execution=execution))
+
+
+def publish(plan: Plan, draft: Artifact, staging: Staging) -> Artifact:
+    """Write the manifest and move the folder to its output. Raises ExportError where it is over its budget."""
+    check_size(draft, plan)
+    return staging.publish(draft.manifest)
+
+
+def _with_precision(plan: Plan, manifest: Manifest, kernels: dict[str, int]) -> Manifest:
+    achieved = verification.achieved(plan.target, plan.target.writer(), manifest.precision, kernels)
+    return msgspec.structs.replace(manifest, precision=achieved)

@@ -1,4 +1,4 @@
-"""What a target is, and what its exporter and its compiler are asked for. It can be read without torch."""
+"""What a target is, and what an engine's writer and compiler implement. It can be read without torch."""
 
 from __future__ import annotations
 
@@ -6,134 +6,168 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 
-from ..artifacts import Precision
+from ..artifacts import InputLimits, Precision
 from ..errors import MissingExtraError
+from ..quantizers import INT8, WeightScheme
 from ..version import installed
-from .build import BuildOptions, Compiled, Shapes
-from .errors import UnknownTargetError
 
 if TYPE_CHECKING:
-    from ..models import DeployableCTC
+    from ..audio.frontends import FrontEnd
+    from ..models import Checkpoint, CTCModel
+
+TORCH = ("torch", "transformers")
+"""Libraries that every export needs."""
 
 
-class Exporter(Protocol):
-    """Writes one engine's files."""
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """What the engine's quantized layers look like."""
 
-    def write(self, model: DeployableCTC, target: Target, folder: Path) -> Precision:
+    weight: WeightScheme = INT8
+    """Bits, zero points and default group size of the weights."""
+    activation: Literal["none", "grouped", "static"] = "none"
+    """What inputs of layers with grouped weights are rounded to."""
+    symmetric_inputs: bool = False
+    """Static ranges are symmetric, because the engine has no zero points for inputs."""
+    outputs: bool = False
+    """Static layers round their outputs too."""
+    convolutions: bool = True
+    """Linears that are convolutions in the stock module can be quantized."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What ``--to`` can name; engines add what is their own in a subclass."""
+
+    package: ClassVar[str] = __package__ or ""
+
+    name: str
+    engine: str
+    """Name of the engine: of its folders in ``exporters`` and ``runtimes``, and in the manifest."""
+    precision: str
+    libraries: tuple[str, ...]
+    """Top-level modules that building and verifying need."""
+    extra: str = "export"
+    """The extra that installs them."""
+    runs_on: str
+    methods: tuple[str, ...] = ()
+    """Quantization methods, the default first; none where nothing is quantized."""
+    layers: Layers = Layers()
+    formats: tuple[str, ...] = ()
+    """Formats of mixed precision, the float one first, then by falling bits; empty: all layers are alike."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """In which everything that is not quantized is computed."""
+    storage: Literal["float32", "float16"] = "float32"
+    """In which float weights are stored."""
+    tolerance: float = 1e-4
+    """Relative error of the logits allowed between the artifact and its torch model."""
+
+    @property
+    def execution(self) -> Mapping[str, str]:
+        """How the runtime has to set up the engine; goes into the manifest."""
+        return {}
+
+    @property
+    def rounds_to_bf16(self) -> bool:
+        """Whether the engine computes in bf16, or its kernels round to it."""
+        return False
+
+    @property
+    def options_type(self) -> type | None:
+        """The dataclass of the engine's own build options; None where it has none."""
+        return None
+
+    @property
+    def low_bit(self) -> bool:
+        """Whether weights have groups whose size and zero points the user may choose."""
+        return self.layers.weight.group_size is not None
+
+    def missing(self) -> str | None:
+        """The first library that is not installed here, or None."""
+        return next((library for library in self.libraries if not installed(library)), None)
+
+    def require(self) -> None:
+        """Raise MissingExtraError where a library is not installed."""
+        absent = self.missing()
+        if absent is not None:
+            raise MissingExtraError(absent, self.extra)
+
+    def writer(self) -> Writer:
+        """The engine's writer."""
+        return cast(Writer, self._module("writer"))
+
+    def costs(self) -> EngineCosts:
+        """What layers cost in this engine, for mixed precision."""
+        return cast(EngineCosts, self._module("costs"))
+
+    def compiler(self) -> Compiler | None:
+        """What builds the engine's own file from the ONNX graph; None for engines that read what the writer writes."""
+        return None
+
+    def _module(self, name: str) -> Any:
+        return importlib.import_module(f".{self.engine}.{name}", self.package)
+
+
+class Writer(Protocol):
+    """``exporters/<engine>/writer.py``."""
+
+    def write(self, model: CTCModel, target: Any, checkpoint: Checkpoint, folder: Path) -> Precision:
         """Write the engine's files into ``folder`` and return what was counted in them (``kernels`` still empty).
 
-        Raises ExportError for a layer whose scheme the engine cannot express.
+        ``model`` was made from ``checkpoint``, whose configuration and vocabulary are in ``folder`` already; it is
+        consumed. Raises ExportError for a layer whose scheme the engine cannot express.
         """
 
     def integer_kernels(self, kernels: Mapping[str, int]) -> int:
         """How many of the executed ``kernels`` (as the runtime reads them back) take quantized weights as integers."""
 
 
-class Compiler(Protocol):
-    """Makes an engine's own file of the ONNX graph that an exporter has written."""
+class EngineCosts(Protocol):
+    """``exporters/<engine>/costs.py``, for engines with targets of mixed precision."""
 
-    def obstacle(self, options: BuildOptions) -> str | None:
-        """Why this machine cannot build what is asked for, and what to do, or None."""
+    def graph_bytes(self, *, compiled: bool) -> tuple[int, int]:
+        """Bytes beside the weights: for each block of the model, and for all the rest."""
 
-    def compile(self, target: Target, options: BuildOptions, shapes: Shapes, folder: Path) -> Compiled:
-        """Replace the graph in ``folder`` by the engine. Raises ExportError."""
+    def seconds(self, target: Target, layer: Any, rows: Any) -> float | None:
+        """Median time of one layer on ``rows`` (1, frames, inputs); None where it cannot be measured here."""
 
-    def command_line(self, shapes: Shapes) -> str:
-        """How the engine's own tool builds it from the graph."""
+    def library(self) -> str:
+        """The library that times depend on."""
 
 
 @dataclass(frozen=True)
-class Target:
-    """What ``--to`` can name."""
+class Compiled:
+    """What a compiler reports of the file that it built."""
 
-    name: str
-    precision: str
-    engine: str
-    module: str
-    """Module of this package that holds the engine's ``exporter``."""
-    libraries: tuple[str, ...]
-    """Top-level modules that building and running need."""
-    extra: str
-    methods: tuple[str, ...] = ()
-    """Techniques, the default first; none where nothing is quantized."""
-    dtype: Literal["float32", "float16"] = "float32"
-    """Type of what is not quantized."""
-    storage: Literal["float32", "float16"] = "float32"
-    """Type in which float weights are stored; they are widened to ``dtype`` when it is loaded."""
-    tolerance: float = 1e-4
-    """Relative error of the logits allowed between the artifact and its torch model."""
-    runs_on: str = ""
-    execution: Mapping[str, str] = field(default_factory=dict)
-    """How the engine has to be set up; goes into the manifest."""
-    outputs: bool = False
-    """Static schemes round the layers' outputs too."""
-    bits: int = 8
-    """Of the weights; below 8 they lie in groups."""
-    group_size: int | None = None
-    """Inputs that share a scale, unless the user says otherwise; None: all of an output channel."""
-    symmetric: bool = True
-    """Zero points in the middle of the codes."""
-    two_level: bool = False
-    """Group scales are whole multiples of a channel's."""
-    exclude: tuple[str, ...] = ()
-    """Layers that the format cannot hold, by glob: they stay in float."""
-    activation: Literal["none", "grouped", "static"] = "none"
-    """What weight techniques leave of the layers' inputs; see ``quantizers.Options``."""
-    values: Literal["int", "e4m3"] = "int"
-    """What weights and inputs of quantized layers are rounded to."""
-    symmetric_inputs: bool = False
-    """Static ranges are symmetric; the engine knows no zero points."""
-    formats: tuple[str, ...] = ()
-    """Formats among which each layer gets one, its float first, then from most to fewest bits; none: all get one."""
-    compiler: str | None = None
-    """Module that makes the engine's file of the ONNX graph, once that has been verified."""
-    rounds_to_bf16: bool = False
-    """The engine computes in bf16, or its kernels round to it on the way."""
-    integer: bool = False
-    """Every quantized layer has to be executed by a kernel that takes its weights as integers."""
+    execution: dict[str, str]
+    kernels: dict[str, int] = field(default_factory=dict)
+    """What the file will execute, read back from it; empty where it does not say."""
+    runs_here: bool = False
+    """Whether this machine can run it, so that the file itself can be verified."""
 
-    def missing(self) -> str | None:
-        """The first library that is not installed here, or None."""
-        return next((library for library in self.libraries if not installed(library)), None)
 
-    def method(self, name: str | None) -> str | None:
-        """The technique to use: ``name`` where this target knows it, else its default; UnknownTargetError."""
-        if name is None:
-            return self.methods[0] if self.methods else None
-        if name in self.methods:
-            return name
-        if not self.methods:
-            raise UnknownTargetError(f"{self.name} quantizes nothing, so it takes no method")
-        there = ", ".join(self.methods)
-        from .targets import TARGETS
+class Compiler(Protocol):
+    """``exporters/<engine>/compiler.py``: makes the engine's own file from the verified ONNX graph."""
 
-        if any(name in target.methods for target in TARGETS.values()):
-            raise UnknownTargetError(
-                f"{self.name}: the engine cannot express what the method {name!r} makes; it takes {there}"
-            )
-        raise UnknownTargetError(f"{self.name} has no method {name!r}; it has {there}")
+    graph_engine: str
+    """The engine that runs the graph until then."""
 
-    def exporter(self) -> Exporter:
-        """The engine's exporter; MissingExtraError where a library that it needs is not installed."""
-        absent = self.missing()
-        if absent is not None:
-            raise MissingExtraError(absent, self.extra)
-        module = importlib.import_module(f".{self.module}.writer", __package__)
-        return cast(Exporter, module)
+    def skips(self, options: Any) -> bool:
+        """Whether ``options`` stop at the graph."""
 
-    def cannot_compile(self, options: BuildOptions) -> str | None:
-        """Why the engine's file cannot be built here, and what to do; None where it can, or where there is none."""
-        return None if self.compiler is None or options.onnx_only else self._compiler().obstacle(options)
+    def unsupported_reason(self, options: Any) -> str | None:
+        """Why this machine cannot build it, and what to do; None where it can."""
 
-    def compile(self, options: BuildOptions, shapes: Shapes, folder: Path) -> Compiled:
-        """See ``Compiler.compile``."""
-        return self._compiler().compile(self, options, shapes, folder)
+    def check(self, target: Any, options: Any) -> None:
+        """Raise RequestError for options that ``target`` cannot be built with."""
 
-    def command_line(self, shapes: Shapes) -> str:
-        """See ``Compiler.command_line``."""
-        return self._compiler().command_line(shapes)
+    def limits(self, options: Any, front_end: FrontEnd) -> InputLimits:
+        """Shapes that the file will accept."""
 
-    def _compiler(self) -> Compiler:
-        return cast(Compiler, importlib.import_module(f".{self.compiler}", __package__))
+    def compile(self, target: Any, options: Any, front_end: FrontEnd, folder: Path) -> Compiled:
+        """Replace the graph in ``folder`` by the engine's file. Raises ExportError."""
+
+    def command_line(self, options: Any, front_end: FrontEnd) -> str:
+        """How the engine's own tool builds it from the graph."""

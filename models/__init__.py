@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from .architecture import Architecture, Fold, StockLayer
 from .checkpoint import RANDOM_FULL, REFERENCE, TRAINED_FILE, TRAINING_FILE, Checkpoint, open_checkpoint
+from .ctc import CTCModel
 from .errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
-from .wav2vec2_bert.model import DeployableCTC, deployable
 
 __all__ = [
     "RANDOM_FULL",
     "REFERENCE",
     "TRAINED_FILE",
     "TRAINING_FILE",
+    "Architecture",
+    "CTCModel",
     "Checkpoint",
     "CheckpointError",
     "CheckpointNotFoundError",
-    "DeployableCTC",
+    "Fold",
+    "StockLayer",
     "UnsupportedModelError",
-    "deployable",
     "open_checkpoint",
 ]

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..artifacts import Stride, output_lengths
-from ..audio.frontends import FrontEnd
-from .architecture import Fold
+from ..audio import FrontEnd
+from .architecture import Fold, FoldedLayers
+
+# Of inputs for tracing.
+_EXAMPLE_SECONDS = 1.28
 
 State = Any
 """What a family passes from block to block, usually a NamedTuple with ``hidden`` (B, T, H)."""
 
 
 class CTCModel(nn.Module):
-    """Begins, passes its blocks one after the other, and finishes; a family implements those three.
+    """A family implements ``begin``, ``blocks`` and ``finish``; ``forward`` is written here, once.
 
-    ``forward(inputs, lengths)``: ``inputs`` (B, T, …) float32 as the front end gives them, padding on the right;
-    ``lengths`` (B,) int64 in input frames. Returns one (B, T', V) float32 tensor of logits per level, in the order of
-    ``levels``. Frames beyond a clip's own are meaningless.
+    ``forward(inputs, lengths)``: ``inputs`` (B, T, …) float32 from the front end, padding on the right; ``lengths``
+    (B,) int64 in input frames. Returns one (B, T', V) float32 tensor of logits per level, in the order of ``levels``.
+    Frames beyond a clip's length are meaningless.
     """
 
     folds: ClassVar[tuple[Fold, ...]] = ()
@@ -60,9 +64,26 @@ class CTCModel(nn.Module):
             state = block(state)
         return tuple(self.finish(state).values())
 
+    def find_folds(self) -> Iterator[FoldedLayers]:
+        """Every occurrence of ``folds`` in this model."""
+        names = {name for name, _ in self.named_modules()}
+        for fold in self.folds:
+            for parent in sorted(name for name in names if fnmatchcase(name, fold.inside)):
+                source, *linears = (f"{parent}.{name}".removeprefix(".") for name in (fold.source, *fold.linears))
+                if names.issuperset((source, *linears)):
+                    yield FoldedLayers(source, tuple(linears), fold.part)
+
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Frames of logits (B,) of clips with ``lengths`` (B,) input frames."""
         return output_lengths(lengths, self.strides)
+
+    @property
+    def fewest_frames(self) -> int:
+        """Input frames of the shortest clip that gives a frame of logits."""
+        frames = 1
+        for one in reversed(self.strides):
+            frames = max(1, (frames - 1) * one.stride + one.kernel - 2 * one.padding)
+        return frames
 
     @property
     def frames_per_second(self) -> float:
@@ -71,6 +92,11 @@ class CTCModel(nn.Module):
         for one in self.strides:
             rate /= one.stride
         return rate
+
+    @property
+    def example_frames(self) -> int:
+        """Input frames of 1.28 s, long enough for any model: 64 at 50 frames per second."""
+        return round(_EXAMPLE_SECONDS * self.front_end.frames_per_second)
 
     def example_inputs(self, batch: int, frames: int) -> tuple[Tensor, Tensor]:
         """Inputs and lengths for tracing: zeros, every second clip about half as long as the others."""

@@ -1,4 +1,4 @@
-"""What can be wrong with a checkpoint; each message names the place and what to do."""
+"""What can be wrong with a checkpoint; each message names the path and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class CheckpointError(QasrError):
 
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
-    """No checkpoint at the place named."""
+    """No checkpoint at the given path."""
 
 
 class UnsupportedModelError(CheckpointError):

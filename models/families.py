@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 from .architecture import Architecture
@@ -20,3 +22,16 @@ def architectures() -> tuple[Architecture, ...]:
 def find(model_type: object) -> Architecture | None:
     """The family whose ``config.json`` has ``model_type``; None where there is none."""
     return next((one for one in architectures() if model_type in one.model_types), None)
+
+
+def supported() -> tuple[str, ...]:
+    """Every ``model_type`` that has a family."""
+    return tuple(model_type for family in architectures() for model_type in family.model_types)
+
+
+def find_random(name: str) -> tuple[Architecture, Callable[[Path], None]] | None:
+    """The family of ``random:<name>`` and what writes its checkpoint; None where there is none."""
+    for family in architectures():
+        if name in family.random:
+            return family, family.random[name]
+    return None

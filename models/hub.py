@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..errors import first_line
 from .errors import CheckpointNotFoundError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -17,7 +18,7 @@ def looks_like_hub_id(name: str) -> bool:
 
 
 def download(model_id: str, *, revision: str | None, offline: bool) -> tuple[Path, str]:
-    """Fetch a checkpoint, or find it in the cache, and return its folder and the commit it stands at.
+    """Fetch a checkpoint, or find it in the cache, and return its folder and its commit.
 
     Only JSON and safetensors files are fetched. Raises CheckpointNotFoundError with the reason and what to do.
     """
@@ -53,7 +54,7 @@ def download(model_id: str, *, revision: str | None, offline: bool) -> tuple[Pat
             "check the network, or name a checkpoint folder"
         ) from None
     except (HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise CheckpointNotFoundError(f"{model_id}: cannot be fetched from the Hub{at} ({reason})") from None
     path = Path(folder)
     return path, path.name

@@ -8,26 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import LevelVocabulary
+from ..recitation.levels import rank
 from .errors import CheckpointError
 
 SINGLE_LEVEL = "text"
 """Name of the only level of a checkpoint with one head."""
-
-# transformers sorts the keys of the JSON that it writes, so neither config.json nor vocab.json keeps the order in which
-# the recitation model lists its levels; the first one is the transcript.
-_LEVEL_ORDER = (
-    "phonemes",
-    "hams_or_jahr",
-    "shidda_or_rakhawa",
-    "tafkheem_or_taqeeq",
-    "itbaq",
-    "safeer",
-    "qalqla",
-    "tikraar",
-    "tafashie",
-    "istitala",
-    "ghonna",
-)
 
 _SPECIAL_TOKENS = frozenset({"[PAD]", "<pad>", "[UNK]", "<unk>", "<s>", "</s>", "[CLS]", "[SEP]"})
 
@@ -43,15 +28,15 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write an object as checkpoints hold it: indented, keys in order, the same bytes every time."""
+    """Write an object as checkpoints store it: indented, with sorted keys, the same bytes every time."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def read_vocabularies(folder: Path, heads: dict[str, int], blank: int) -> dict[str, LevelVocabulary]:
-    """The vocabulary of every head, checked against it.
+    """The vocabulary of every head, checked against the head's size.
 
-    ``heads`` gives each level's number of logits; ``blank`` is the configuration's ``pad_token_id``. Raises
-    CheckpointError, with every level that does not match named.
+    ``heads``: number of logits by level; ``blank``: the configuration's ``pad_token_id``. Raises CheckpointError that
+    names every level that does not match.
     """
     stored = read_json(folder / "vocab.json")
     if not isinstance(stored, dict) or not stored:
@@ -60,7 +45,7 @@ def read_vocabularies(folder: Path, heads: dict[str, int], blank: int) -> dict[s
     if list(heads) == [SINGLE_LEVEL]:
         if nested:
             raise CheckpointError(f"{folder / 'vocab.json'}: is nested by level, but the model has one head")
-        # Some heads were made for vocab.json alone, others for all that the tokenizer adds to it.
+        # Some heads have the tokens of vocab.json alone, others also those that the tokenizer adds to it.
         added = {token: index for token, index in _added_tokens(folder).items() if index < heads[SINGLE_LEVEL]}
         stored = {SINGLE_LEVEL: {**stored, **added}}
     elif not nested:
@@ -68,7 +53,7 @@ def read_vocabularies(folder: Path, heads: dict[str, int], blank: int) -> dict[s
     delimiter = _word_delimiter(folder) if list(heads) == [SINGLE_LEVEL] else None
     problems: list[str] = []
     vocabularies: dict[str, LevelVocabulary] = {}
-    for level in sorted(heads, key=_rank):
+    for level in sorted(heads, key=rank):
         size = heads[level]
         if level not in stored:
             problems.append(f"{level}: absent")
@@ -92,10 +77,6 @@ def read_vocabularies(folder: Path, heads: dict[str, int], blank: int) -> dict[s
     if problems:
         raise CheckpointError(f"{folder / 'vocab.json'}: does not match the model's heads ({'; '.join(problems)})")
     return vocabularies
-
-
-def _rank(level: str) -> tuple[int, str]:
-    return (_LEVEL_ORDER.index(level) if level in _LEVEL_ORDER else len(_LEVEL_ORDER), level)
 
 
 def _added_tokens(folder: Path) -> dict[str, int]:

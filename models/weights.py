@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,6 @@ from .vocabulary import read_json
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 
-# Used only by SpecAugment in training; some checkpoints leave it out.
-_OPTIONAL = frozenset({"wav2vec2_bert.masked_spec_embed"})
 _FLOATS = frozenset({"F32", "F16", "BF16"})
 
 
@@ -40,15 +38,35 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def load_weights(model: nn.Module, files: list[Path]) -> None:
+def build(
+    make: Callable[[], nn.Module], folder: Path, random_seed: int | None, optional: Collection[str] = ()
+) -> nn.Module:
+    """The module that ``make`` returns, with the weights in ``folder`` as float32, in eval mode.
+
+    With a ``random_seed`` its own random weights are kept instead. ``optional``: see ``load_weights``.
+    """
+    if random_seed is not None:
+        torch.manual_seed(random_seed)
+        return make().eval()
+    with torch.device("meta"):
+        model = make()
+    load_weights(model, weight_files(folder), optional)
+    return model.eval()
+
+
+def load_weights(model: nn.Module, files: list[Path], optional: Collection[str] = ()) -> None:
     """Fill a model built on the meta device with the files' tensors, as float32.
 
-    Raises CheckpointError that names all missing and surplus weights and all wrong shapes.
+    ``optional`` names weights that files may lack (zeros then) or have for nothing. Raises CheckpointError that names
+    all missing and surplus weights and all wrong shapes.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     with ExitStack() as stack:
         found = dict(_entries(stack, files))
-        _check(expected, {name: entry[1] for name, entry in found.items()}, files[0].parent)
+        shapes = {name: entry[1] for name, entry in found.items() if name in expected or name not in optional}
+        _check(
+            {name: shape for name, shape in expected.items() if name in shapes or name not in optional}, shapes, files
+        )
         state = {
             name: handle.get_tensor(name).to(torch.float32)
             for name, (handle, _, _) in found.items()
@@ -73,9 +91,9 @@ def _entries(stack: ExitStack, files: list[Path]) -> Iterator[tuple[str, tuple[A
             yield name, (handle, tuple(part.get_shape()), dtype)
 
 
-def _check(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], folder: Path) -> None:
-    missing = sorted(expected.keys() - found.keys() - _OPTIONAL)
-    surplus = sorted(found.keys() - expected.keys() - _OPTIONAL)
+def _check(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], files: list[Path]) -> None:
+    missing = sorted(expected.keys() - found.keys())
+    surplus = sorted(found.keys() - expected.keys())
     wrong = [
         f"{name} is {found[name]}, not {expected[name]}"
         for name in sorted(expected.keys() & found.keys())
@@ -87,4 +105,4 @@ def _check(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...
         if names
     ]
     if problems:
-        raise CheckpointError(f"{folder}: the weights do not fit the configuration; {'; '.join(problems)}")
+        raise CheckpointError(f"{files[0].parent}: the weights do not fit the configuration; {'; '.join(problems)}")

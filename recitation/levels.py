@@ -21,3 +21,8 @@ SIFAT = (
 
 LEVELS = (PHONEMES, *SIFAT)
 """All levels. transformers sorts the keys of the JSON that it writes, so checkpoints lose this order."""
+
+
+def rank(level: str) -> tuple[int, str]:
+    """Sorts these levels in their order, and others by name behind them."""
+    return (LEVELS.index(level) if level in LEVELS else len(LEVELS), level)

@@ -169,33 +169,33 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Artifact
 
     Of engines that need a GPU, the typed graph, which runs anywhere.
     """
-    from qasr.exporters import find
-    from qasr.exporters.asked import Mixing
-    from qasr.exporters.build import BuildOptions
-    from qasr.exporters.options import ExportOptions
+    from qasr.exporters import CalibrationRequest, MixingRequest, QuantizationRequest, Request, find, resolve
     from qasr.exporters.pipeline import export
-    from qasr.quantizers import Options
+    from qasr.exporters.tensorrt.options import TensorRTOptions
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "artifacts"
     folder.mkdir(exist_ok=True)
-    made: dict[str, Artifact] = {}
+    artifacts: dict[str, Artifact] = {}
 
     def get(target: str, method: str | None = None) -> Artifact:
-        method = find(target).method(method)
+        method = resolve(Request(target=target, method=method)).method
         name = f"{target}-{method}" if method else target
-        if name not in made:
-            options = ExportOptions(method=method, build=BuildOptions(onnx_only=True))
-            if method in ("gptq", "inc") or find(target).formats:
-                options = replace(options, calibration_clips=FEW_CLIPS)
-            # Targets that share weights of few bits make them once, and keep nothing outside of the tests' own folder.
-            if method == "gptq" or find(target).formats:
-                options = replace(options, quantization=Options(journal=folder / "kept"))
-            if find(target).formats:
-                options = replace(options, mixing=Mixing(budget_points=0.2))
+        if name not in artifacts:
+            mixed = find(target).formats != ()
+            request = Request(target=target, method=method)
+            if find(target).engine == "tensorrt":
+                request = replace(request, engine=TensorRTOptions(onnx_only=True))
+            if method in ("gptq", "inc") or mixed:
+                request = replace(request, calibration=CalibrationRequest(clips=FEW_CLIPS))
+            # Targets that share low-bit weights make them once, and keep nothing outside of the tests' own folder.
+            if method == "gptq" or mixed:
+                request = replace(request, quantization=QuantizationRequest(journal=folder / "kept"))
+            if mixed:
+                request = replace(request, mixing=MixingRequest(budget_points=0.2))
             with FileLock(folder / f"{name}.lock"):
-                there = (folder / name).exists()
-                made[name] = read(folder / name) if there else export("reference", target, folder / name, options)
-        return made[name]
+                available = (folder / name).exists()
+                artifacts[name] = read(folder / name) if available else export(request, folder / name)
+        return artifacts[name]
 
     return get

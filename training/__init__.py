@@ -1,4 +1,4 @@
-"""Quantization-aware training: a checkpoint in, the same checkpoint with trained schemes out."""
+"""Quantization-aware training of a checkpoint; the result is a checkpoint with trained schemes."""
 
 from __future__ import annotations
 

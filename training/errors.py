@@ -1,4 +1,4 @@
-"""What can go wrong in a training."""
+"""Errors of training."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from ..errors import QasrError
 
 
 class TrainingError(QasrError):
-    """Options or data with which nothing can be trained."""
+    """Options or data that a training cannot work with."""
 
 
 class DivergedError(TrainingError):
-    """The loss is no number any more; the last good state is kept."""
+    """The loss is infinite or not a number; the last good state is kept."""

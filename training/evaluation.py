@@ -1,4 +1,4 @@
-"""How good a model is on held-out data: its loss, and the error rate of every level."""
+"""Loss and error rates of a model on held-out data."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Evaluation:
 
     @property
     def first(self) -> float:
-        """Of the transcript."""
+        """Error rate of the transcript, which is the first level."""
         return next(iter(self.error_rates.values()))
 
     @property
     def mean(self) -> float:
-        """Over levels."""
+        """Mean over all levels."""
         return sum(self.error_rates.values()) / len(self.error_rates)
 
 
@@ -42,10 +42,14 @@ def evaluate(
     batches: Iterable[Batch],
     loss: Loss,
     expected: Callable[[Batch], list[dict[str, list[int]]]],
+    output_lengths: Callable[[Tensor], Tensor],
     blank: int,
     step: int,
 ) -> Evaluation:
-    """Run ``model`` over ``batches`` and compare with ``expected``: the ids that each clip of a batch should give."""
+    """Run ``model`` over ``batches`` and compare its transcripts with ``expected``: the right ids of each clip.
+
+    ``output_lengths``: frames of logits (B,) of clips with these input frames (B,).
+    """
     from rapidfuzz.distance import Levenshtein
 
     edits: Counter[str] = Counter()
@@ -55,14 +59,15 @@ def evaluate(
         logits = model(batch)
         total += float(loss(batch, logits)) * len(batch.lengths)
         clips += len(batch.lengths)
-        for found, right in zip(transcripts(logits, batch.lengths, blank), expected(batch), strict=True):
+        decoded = transcripts(logits, output_lengths(batch.lengths), blank)
+        for transcript, right in zip(decoded, expected(batch), strict=True):
             for level, ids in right.items():
-                edits[level] += Levenshtein.distance(found[level], ids)
+                edits[level] += Levenshtein.distance(transcript[level], ids)
                 lengths[level] += len(ids)
     return Evaluation(step, total / clips, {level: edits[level] / max(lengths[level], 1) for level in lengths})
 
 
 def transcripts(logits: Logits, lengths: Tensor, blank: int) -> list[dict[str, list[int]]]:
-    """Greedy ids of each clip by level."""
+    """Greedy ids of each clip by level; ``lengths`` (B,) in frames of logits."""
     by_level = {level: greedy(values, lengths, blank) for level, values in logits.items()}
-    return [{level: found[clip] for level, found in by_level.items()} for clip in range(len(lengths))]
+    return [{level: ids[clip] for level, ids in by_level.items()} for clip in range(len(lengths))]

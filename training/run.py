@@ -1,4 +1,4 @@
-"""From a checkpoint's name and data to a trained checkpoint: load, read, train, write."""
+"""From a checkpoint's name and data to a trained checkpoint: open, read, train, write."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from typing import Any
 
 import torch
 
-from ..audio import LogMel
 from ..errors import QasrError
-from ..models import open_checkpoint
+from ..models import Checkpoint, open_checkpoint
 from ..version import __version__
 from . import folder
-from .data import TrainingSet, Vocabularies, labelled, unlabelled
+from .data import TrainingSet, labelled, unlabelled
 from .errors import TrainingError
 from .evaluation import Evaluation
 from .options import TrainingOptions
@@ -38,8 +37,8 @@ def train(
 ) -> Outcome:
     """Train the checkpoint called ``model`` (see ``open_checkpoint``) and write the result to ``output``.
 
-    What is needed to go on after an interruption stands in ``<output>.training`` until then. Raises QasrError of some
-    kind; ``output`` appears whole or not at all.
+    The state for ``resume`` is kept in ``<output>.training`` until then. ``output`` is written atomically. Raises
+    QasrError.
     """
     folder.check_output(output, force=force)
     _check_device(options.device)
@@ -49,13 +48,10 @@ def train(
         tempfile.TemporaryDirectory(prefix="qasr-") as scratch,
     ):
         if checkpoint.trained is not None:
-            raise TrainingError(f"{model}: was trained while quantized already; begin with the checkpoint it came from")
-        if checkpoint.config.add_adapter:
-            raise TrainingError(f"{model}: has an adapter; such models cannot be written back as checkpoints")
-        training, held_out = _data(data, checkpoint.levels, options, Path(scratch))
-        place = folder.state_folder(output)
-        settings = LogMel.from_json(checkpoint.features)
-        trainer = Trainer(checkpoint, training, held_out, settings, options, place, display)
+            raise TrainingError(f"{model}: was trained while quantized already; train the checkpoint it came from")
+        training, held_out = _data(data, checkpoint, options, Path(scratch))
+        state = folder.state_folder(output)
+        trainer = Trainer(checkpoint, training, held_out, options, state, display)
         outcome = trainer.run(resume=resume)
         record = {
             "qasr_version": __version__,
@@ -69,7 +65,7 @@ def train(
             "best_step": outcome.best.step,
         }
         folder.write(checkpoint, outcome, record, output, partial=options.partial)
-        shutil.rmtree(place)
+        shutil.rmtree(state)
         return outcome
 
 
@@ -78,7 +74,7 @@ def _writing(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, QasrError):  # a file that was not found, say
+        if isinstance(error, QasrError):  # such as a file that was not found
             raise
         raise TrainingError(f"{output}: writing failed ({error.strerror or error})") from error
 
@@ -90,13 +86,15 @@ def _check_device(device: str) -> None:
 
 
 def _data(
-    source: Path, vocabularies: Vocabularies, options: TrainingOptions, scratch: Path
+    source: Path, checkpoint: Checkpoint, options: TrainingOptions, scratch: Path
 ) -> tuple[TrainingSet, TrainingSet]:
     (scratch / "training").mkdir()
     (scratch / "validation").mkdir()
 
-    def opened(place: Path, name: str) -> TrainingSet:
-        return labelled(place, vocabularies, scratch / name) if options.ctc else unlabelled(place)
+    def opened(path: Path, name: str) -> TrainingSet:
+        if options.ctc:
+            return labelled(path, checkpoint.levels, scratch / name, checkpoint.front_end)
+        return unlabelled(path, checkpoint.front_end)
 
     training = opened(source, "training")
     if options.validation is None:

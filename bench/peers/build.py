@@ -28,7 +28,7 @@ def stock(work: Path, folder: Path, model: str) -> str:
     from ...models import open_checkpoint
 
     with open_checkpoint(model) as checkpoint:
-        module = checkpoint.stock()
+        module: Any = checkpoint.stock()
         module.save_pretrained(folder)
         checkpoint.copy_metadata(folder)
     parameters = sum(parameter.numel() for parameter in module.parameters())

@@ -9,36 +9,39 @@ beside ``config.json``, since transformers cannot read such weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...kernels.layout import pack
-from ...models import DeployableCTC
-from ...models.wav2vec2_bert.stock import Piece, pieces
-from ...quantizers import GroupedLinear, Quantized
+from ...gpu.layout import pack
+from ...models import StockLayer
+from ...quantizers import WeightScheme
+from ...quantizers.layers.grouped import GroupedLinear
+from ...quantizers.layers.quantized import Quantized
 from ...quantizers.libraries.bitsandbytes import OUTLIER_THRESHOLD, LlmInt8Linear, Nf4Linear
 from ...quantizers.libraries.quanto import QuantoLinear
-from ...quantizers.scheme import WeightScheme
 from ..errors import ExportError
 
 
-def tensors(piece: Piece) -> dict[str, Tensor]:
-    """The stored tensors of a quantized piece by name; its bias is float16. ExportError for what cannot be held."""
-    if piece.convolution:
-        raise ExportError(f"no format here can hold {piece.name}, a convolution; leave '*.pointwise*' out")
-    layer: Any = piece.layer
-    stored = _TENSORS[type(layer)](layer, piece.rows, piece.factor)
-    stored["bias"] = (layer.bias[piece.rows] / piece.factor).half()
-    return {f"{piece.name}.{name}": tensor for name, tensor in stored.items()}
+def tensors(stock_layer: StockLayer) -> dict[str, Tensor]:
+    """The stored tensors of a quantized layer by name; its bias is float16.
+
+    Raises ExportError for what the format cannot hold.
+    """
+    if stock_layer.kernel is not None:
+        raise ExportError(f"no format here can hold {stock_layer.name}, a convolution; exclude it")
+    layer: Any = stock_layer.layer
+    stored = _TENSORS[type(layer)](layer, stock_layer.rows, stock_layer.factor)
+    stored["bias"] = (layer.bias[stock_layer.rows] / stock_layer.factor).half()
+    return {f"{stock_layer.name}.{name}": tensor for name, tensor in stored.items()}
 
 
 def configuration(layers: Collection[Quantized], ignored: list[str]) -> dict[str, Any]:
     """``quantization_config`` and ``dtype`` of ``config.json`` for layers of one kind and scheme, if there are any.
 
-    Quanto's are not told of there.
+    optimum-quanto's have their own file instead.
     """
     if all(isinstance(layer, QuantoLinear) for layer in layers):
         return {"dtype": "float32"}
@@ -46,17 +49,17 @@ def configuration(layers: Collection[Quantized], ignored: list[str]) -> dict[str
     if len(kinds) != 1:
         raise ExportError("a transformers checkpoint holds one scheme; leave --bits-budget out")
     ((kind, scheme),) = kinds
-    # transformers leaves what bitsandbytes does not touch in the type of the file, whatever it is asked for.
+    # transformers leaves what bitsandbytes does not touch in the type of the file, whatever dtype is requested.
     dtype = "float32" if kind is GroupedLinear else "float16"
     return {"dtype": dtype, "quantization_config": _CONFIGURATIONS[kind](scheme, ignored)}
 
 
-def quantization_map(model: DeployableCTC) -> dict[str, dict[str, str]]:
+def quantization_map(stock_layers: Iterable[StockLayer]) -> dict[str, dict[str, str]]:
     """What optimum-quanto needs to know of each layer that it has quantized, by its stock name."""
     return {
-        piece.name: {"weights": f"qint{piece.layer.scheme.weight.bits}", "activations": "none"}
-        for piece in pieces(model)
-        if isinstance(piece.layer, QuantoLinear)
+        one.name: {"weights": f"qint{one.layer.scheme.weight.bits}", "activations": "none"}
+        for one in stock_layers
+        if isinstance(one.layer, QuantoLinear)
     }
 
 

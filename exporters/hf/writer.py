@@ -1,6 +1,6 @@
-"""Checkpoints, mostly of few bits, that stock transformers loads, with the format's library and no line of qasr.
+"""Checkpoints that stock transformers loads, with the format's library and without qasr.
 
-Pointwise convolutions are ``Conv1d`` in the stock module, which no format here knows; they stay in float.
+Convolutions are ``Conv1d`` in the stock module, which no format here knows; they stay in float.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...artifacts import Precision
-from ...models import DeployableCTC
+from ...models import Checkpoint, CTCModel, StockLayer
 from ...models.vocabulary import write_json
-from ...models.wav2vec2_bert.stock import WITHOUT_SPEC_AUGMENT, Piece, others, pieces
-from ...models.wav2vec2_bert.stock import tensors as tensors_of
-from ...quantizers import Quantized
-from ...recitation import multilevel
+from ...models.write_back import tensors_of
+from ...quantizers.layers.quantized import Quantized
 from ..target import Target
-from . import formats as hf_formats
+from . import formats
 
 MODEL_FILE = "model.safetensors"
 CLASS_FILE = "modeling_multi_level_ctc.py"
@@ -32,25 +30,22 @@ MAP_FILE = "quanto_qmap.json"
 """optimum-quanto's name for it."""
 
 
-def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
-    """Write ``model.safetensors`` and the quantization into ``config.json``, which stands in ``folder`` already.
+def write(model: CTCModel, target: Target, checkpoint: Checkpoint, folder: Path) -> Precision:
+    """Write ``model.safetensors`` and add the quantization to ``config.json``.
 
-    Models of several levels get the file of their class beside it. What is not quantized is stored as float16.
+    A class that transformers lacks is copied beside it. What is not quantized is stored as float16.
     """
     layers = [module for module in model.modules() if isinstance(module, Quantized)]
-    tensors = {name: tensor.half() for name, tensor in others(model).items()}
-    ignored = []
-    for piece in pieces(model):
-        if isinstance(piece.layer, Quantized):
-            tensors |= hf_formats.tensors(piece)
-        else:
-            tensors |= _float(piece)
-            ignored.append(piece.name)
+    stock_layers = list(checkpoint.architecture.stock_layers(model))
+    tensors = {name: tensor.half() for name, tensor in checkpoint.architecture.other_weights(model).items()}
+    floats = [one for one in stock_layers if not isinstance(one.layer, Quantized)]
+    for one in stock_layers:
+        tensors |= formats.tensors(one) if isinstance(one.layer, Quantized) else _float(one)
     stored = {name: tensor.contiguous() for name, tensor in sorted(tensors.items())}
     save_file(stored, folder / MODEL_FILE, metadata={"format": "pt"})
     (folder / MODEL_FILE).chmod(0o644)  # safetensors lets only the owner read
-    _configure(folder, layers, ignored, multilevel_model=len(model.levels) > 1)
-    layer_types = hf_formats.quantization_map(model)
+    _configure(folder, checkpoint, formats.configuration(layers, [one.name for one in floats]))
+    layer_types = formats.quantization_map(stock_layers)
     if layer_types:
         write_json(folder / MAP_FILE, layer_types)
     return Precision(
@@ -58,7 +53,7 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
         weight_bytes=_weight_bytes(stored),
         operators={},
         kernels={},
-        quantized_layers=sum(isinstance(piece.layer, Quantized) for piece in pieces(model)),
+        quantized_layers=len(stock_layers) - len(floats),
     )
 
 
@@ -67,31 +62,31 @@ def integer_kernels(kernels: Mapping[str, int]) -> int:
     return sum(count for name, count in kernels.items() if name != "float Linear")
 
 
-def _float(piece: Piece) -> dict[str, Tensor]:
-    layer = piece.layer
+def _float(stock_layer: StockLayer) -> dict[str, Tensor]:
+    layer = stock_layer.layer
     assert isinstance(layer, nn.Linear)
     bias = None if layer.bias is None else layer.bias.detach()
-    return {name: tensor.half() for name, tensor in tensors_of(piece, layer.weight.detach(), bias).items()}
+    return {name: tensor.half() for name, tensor in tensors_of(stock_layer, layer.weight.detach(), bias).items()}
 
 
-def _configure(folder: Path, layers: list[Any], ignored: list[str], *, multilevel_model: bool) -> None:
+def _configure(folder: Path, checkpoint: Checkpoint, quantization: dict[str, Any]) -> None:
     path = folder / CONFIG_FILE
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    config |= hf_formats.configuration(layers, ignored)
-    config |= WITHOUT_SPEC_AUGMENT
-    if multilevel_model:
+    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    config = checkpoint.architecture.stock_config(stored | quantization)
+    code = checkpoint.architecture.remote_code(checkpoint.config)
+    if code is not None:
         module = Path(CLASS_FILE).stem
         config["auto_map"] = {
-            "AutoConfig": f"{module}.MultiLevelCTCConfig",
-            "AutoModel": f"{module}.Wav2Vec2BertForMultilevelCTC",
-            "AutoModelForCTC": f"{module}.Wav2Vec2BertForMultilevelCTC",
+            "AutoConfig": f"{module}.{code.config_class}",
+            "AutoModel": f"{module}.{code.model_class}",
+            "AutoModelForCTC": f"{module}.{code.model_class}",
         }
-        shutil.copyfile(multilevel.__file__, folder / CLASS_FILE)
+        shutil.copyfile(code.file, folder / CLASS_FILE)
     write_json(path, config)
 
 
 def _weight_bytes(stored: Mapping[str, Tensor]) -> dict[str, int]:
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for tensor in stored.values():
-        found[str(tensor.dtype).removeprefix("torch.")] += tensor.nbytes
-    return dict(sorted(found.items()))
+        counts[str(tensor.dtype).removeprefix("torch.")] += tensor.nbytes
+    return dict(sorted(counts.items()))

@@ -10,7 +10,7 @@ _LEAST_VALUES = 64
 
 
 def store_narrow(model: ir.Model) -> None:
-    """Store every float32 initializer whose values float16 holds exactly as that, in place: no value changes."""
+    """Store every float32 initializer as float16 where no value changes, in place."""
     graph = model.graph
     for name, value in list(graph.initializers.items()):
         if value.const_value is None or value.dtype != ir.DataType.FLOAT:
@@ -26,7 +26,7 @@ def store_narrow(model: ir.Model) -> None:
         cast = ir.node("Cast", [stored], {"to": ir.DataType.FLOAT})
         widened = cast.outputs[0]
         widened.name, widened.shape, widened.type = f"{name}_fp32", value.shape, value.type
-        for node, place in list(value.uses()):
-            node.replace_input_with(place, widened)
+        for node, index in list(value.uses()):
+            node.replace_input_with(index, widened)
         del graph.initializers[name]
         graph.insert_before(graph[0], cast)

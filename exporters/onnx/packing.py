@@ -1,12 +1,12 @@
-"""Layers with weights of few bits in the form that ONNX Runtime's MatMulNBits takes."""
+"""Layers with low-bit weights in the layout of ONNX Runtime's MatMulNBits."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from ...kernels.layout import pack
-from ...quantizers import GroupedLinear
+from ...gpu.layout import pack
+from ...quantizers.layers.grouped import GroupedLinear
 
 
 class PackedLinear(nn.Module):

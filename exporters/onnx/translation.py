@@ -32,7 +32,7 @@ class KernelLinear(nn.Module):
 def static_linear(
     input: Any, weight: Any, weight_scale: Any, input_scale: Any, input_zero_point: Any, bias: Any
 ) -> Any:
-    """Quantize and dequantize around a MatMul: the form that every engine recognizes and fuses into an integer one."""
+    """Quantize and dequantize around a MatMul, which every engine recognizes and fuses into an integer MatMul."""
     rounded = op.QuantizeLinear(input, input_scale, input_zero_point)
     restored = op.DequantizeLinear(rounded, input_scale, input_zero_point)
     return op.Add(op.MatMul(restored, op.DequantizeLinear(weight, weight_scale, axis=1)), bias)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,17 +13,18 @@ import torch
 from torch import nn
 
 from ...artifacts import Precision
-from ...models import DeployableCTC
-from ...quantizers import GroupedLinear, Quantized
-from ...quantizers.technique import replace
+from ...models import Checkpoint, CTCModel
+from ...quantizers.layers.grouped import GroupedLinear
+from ...quantizers.layers.quantized import Quantized
+from ...quantizers.layers.rewrite import replace
+from ...quiet import quiet
 from ..errors import ExportError
 from ..target import Target
+from ..trace import dynamic_shapes, example_inputs
+from .files import DATA_FILE, MODEL_FILE
 from .narrow import store_narrow
 from .packing import PackedLinear
 from .translation import KernelLinear, table
-
-MODEL_FILE = "model.onnx"
-DATA_FILE = "model.onnx_data"
 
 # 18 is the newest opset whose 8-bit MatMuls all engines fuse.
 _OPSET = 18
@@ -36,19 +33,20 @@ _INTEGER_KERNELS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMat
 _EXTERNAL_ABOVE_BYTES = 1 << 30
 
 
-def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
-    """Write ``model.onnx`` (``model.onnx_data`` too above 1 GiB): inputs ``features``, ``lengths``, one output a level.
+def write(model: CTCModel, target: Target, checkpoint: Checkpoint, folder: Path) -> Precision:
+    """Write ``model.onnx`` (and ``model.onnx_data`` above 1 GiB): the front end's two inputs, one output per level.
 
-    The model's float Linears are replaced on the way, so it serves for nothing else afterwards.
+    The model's float Linears are replaced, so it is of no use afterwards.
     """
     layers = quantized_layers(model)
-    return save(trace(model), target, layers, folder)
+    graph = trace(model)
+    if target.storage == "float16":
+        store_narrow(graph)
+    return save(graph, target, layers, folder)
 
 
 def save(graph: ir.Model, target: Target, layers: int, folder: Path) -> Precision:
     """Write ``model.onnx``, and ``model.onnx_data`` beside it above 1 GiB, of a model with ``layers`` quantized."""
-    if target.engine == "onnx" and target.storage == "float16":
-        store_narrow(graph)
     stored = sum(
         value.const_value.nbytes for value in graph.graph.initializers.values() if value.const_value is not None
     )
@@ -68,7 +66,7 @@ def integer_kernels(kernels: Mapping[str, int]) -> int:
     return sum(kernels.get(name, 0) for name in _INTEGER_KERNELS)
 
 
-def trace(model: DeployableCTC) -> ir.Model:
+def trace(model: CTCModel) -> ir.Model:
     """The model's ONNX graph; the model's float Linears are replaced on the way. Raises ExportError."""
     program = _export(_with_exported_linears(model))
     graph: ir.Model = program.model
@@ -84,26 +82,24 @@ def quantized_layers(model: nn.Module) -> int:
 
 
 def export_layer(layer: nn.Module, rows: torch.Tensor, path: Path) -> None:
-    """Write one layer as it stands in a model's graph, for inputs of the shape of ``rows``. Raises ExportError."""
-    ir.save(_run_exporter(layer, (rows,), input_names=["rows"], output_names=["product"]).model, path)
+    """Write one layer as it is in a model's graph, for inputs of the shape of ``rows``. Raises ExportError."""
+    exported = _exported_layer(layer) or layer
+    ir.save(_run_exporter(exported, (rows,), input_names=["rows"], output_names=["product"]).model, path)
 
 
-def _export(model: DeployableCTC) -> Any:
-    batch = torch.export.Dim("batch", min=1, max=1 << 16)
-    frames = torch.export.Dim("frames", min=2, max=1 << 20)
+def _export(model: CTCModel) -> Any:
     return _run_exporter(
         model,
-        (torch.zeros(2, 64, model.feature_size), torch.tensor([64, 33])),
-        input_names=["features", "lengths"],
+        example_inputs(model),
+        input_names=list(model.front_end.input_names),
         output_names=list(model.levels),
-        dynamic_shapes={"features": {0: batch, 1: frames}, "lengths": {0: batch}},
+        dynamic_shapes=dynamic_shapes(model),
     )
 
 
 def _run_exporter(model: nn.Module, example: tuple[torch.Tensor, ...], **options: Any) -> Any:
-    # The exporter reports its steps on stdout and through warnings about torch's own internals.
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript"):
-        warnings.simplefilter("ignore")
+    # The exporter reports its steps on stdout, and through warnings about torch's own internals.
+    with quiet("torch.onnx", "onnxscript", stdout=True):
         try:
             program = torch.onnx.export(
                 model,
@@ -123,39 +119,32 @@ def _run_exporter(model: nn.Module, example: tuple[torch.Tensor, ...], **options
     return program
 
 
-@contextlib.contextmanager
-def _quiet(*names: str) -> Any:
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _with_exported_linears(model: DeployableCTC) -> DeployableCTC:
+def _with_exported_linears(model: CTCModel) -> CTCModel:
     for name, module in list(model.named_modules()):
-        if isinstance(module, nn.Linear):
-            replace(model, name, KernelLinear(module))
-        elif isinstance(module, GroupedLinear):
-            replace(model, name, PackedLinear(module))
+        exported = _exported_layer(module)
+        if exported is not None:
+            replace(model, name, exported)
     return model
 
 
-def _narrow_index(model: ir.Model) -> None:
-    """Spread the relative-key index over batch and heads as int32: at 30 s of audio it takes 144 MB, not 288.
+def _exported_layer(layer: nn.Module) -> nn.Module | None:
+    """The layer with its weights in ONNX's layout; None where it is exported unchanged."""
+    if isinstance(layer, nn.Linear):
+        return KernelLinear(layer)
+    return PackedLinear(layer) if isinstance(layer, GroupedLinear) else None
 
-    torch gathers by int64 only, so the index comes out of the exporter as that.
+
+def _narrow_index(model: ir.Model) -> None:
+    """Broadcast the relative-key index over batch and heads as int32: at 30 s of audio it takes 144 MB, not 288.
+
+    torch gathers by int64 only, so the exporter writes int64.
     """
-    spread = {node.inputs[1]: None for node in model.graph if node.op_type == "GatherElements"}
-    for indices in spread:
+    gathered = {node.inputs[1]: None for node in model.graph if node.op_type == "GatherElements"}
+    for indices in gathered:
         expand = indices.producer() if indices is not None else None
         index = expand.inputs[0] if expand is not None else None
         if expand is None or index is None or indices is None:
-            raise ExportError("the exported graph spreads its relative-key index in an unknown way")
+            raise ExportError("the exported graph broadcasts its relative-key index in an unknown way")
         cast = ir.node("Cast", [index], {"to": ir.DataType.INT32})
         narrow = cast.outputs[0]
         narrow.name, narrow.shape, narrow.type = f"{index.name}_int32", index.shape, ir.TensorType(ir.DataType.INT32)

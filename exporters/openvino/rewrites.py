@@ -1,6 +1,6 @@
 """What OpenVINO's CPU plugin does slowly in the ONNX graph, written another way. Each rewrite computes the same.
 
-What each gives is in docs/performance.md.
+The gain of each is in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def weights_by_output(model: ov.Model) -> None:
 
 
 def split_gates(model: ov.Model) -> None:
-    """Give each half of a gated linear unit a product of its own, with half of the 8-bit weights.
+    """Compute each half of a gated linear unit by its own product, with half of the 8-bit weights.
 
     The plugin would move the dequantization behind the Split: two more passes over both halves, and a copy.
     """
@@ -80,9 +80,9 @@ def split_gates(model: ov.Model) -> None:
         integers, scale = weight
         bias = add.input_value(1).get_node().data.reshape(-1)
         half = bias.size // 2
-        for place, rows in enumerate((slice(0, half), slice(half, None))):
+        for index, rows in enumerate((slice(0, half), slice(half, None))):
             linear = _linear(product.input_value(0), integers[rows], scale.reshape(-1)[rows])
-            _replace(split.output(place), op.add(linear, op.constant(bias[rows].reshape(1, 1, -1).copy())).output(0))
+            _replace(split.output(index), op.add(linear, op.constant(bias[rows].reshape(1, 1, -1).copy())).output(0))
     model.validate_nodes_and_infer_types()
 
 
@@ -91,27 +91,28 @@ def round_before_transpose(model: ov.Model) -> None:
     for rounding in model.get_ordered_ops():
         if rounding.get_type_name() != "FakeQuantize":
             continue
-        reshape = rounding.input_value(0).get_node()
-        transpose = reshape.input_value(0).get_node() if reshape.get_type_name() == "Reshape" else reshape
+        transpose = reshape = rounding.input_value(0).get_node()
+        if reshape.get_type_name() == "Reshape":
+            transpose = reshape.input_value(0).get_node()
         converts = [target.get_node() for target in rounding.output(0).get_target_inputs()]
         if transpose.get_type_name() != "Transpose" or [node.get_type_name() for node in converts] != ["Convert"]:
             continue
-        limits = [rounding.input_value(place) for place in range(1, 5)]
+        limits = [rounding.input_value(index) for index in range(1, 5)]
         early = op.fake_quantize(transpose.input_value(0), *limits, rounding.get_attributes()["levels"])
         integers = op.convert(early, converts[0].get_element_type().to_string())
         turned = op.transpose(integers, transpose.input_value(1))
-        shaped = op.reshape(turned, reshape.input_value(1), reshape.get_attributes()["special_zero"])
-        _replace(converts[0].output(0), shaped.output(0))
+        if reshape is not transpose:
+            turned = op.reshape(turned, reshape.input_value(1), reshape.get_attributes()["special_zero"])
+        _replace(converts[0].output(0), turned.output(0))
     model.validate_nodes_and_infer_types()
 
 
 def four_bit_weights(model: ov.Model, group_size: int, *, mixed: bool = False) -> None:
-    """Store 8-bit weights (out, in) as 4-bit ones times a whole number for each group; raises ValueError for others.
-
-    Where the model is ``mixed``, others stay as they are.
+    """Store 8-bit weights (out, in) as 4-bit ones times a whole number for each group.
 
     OpenVINO multiplies them out when it compiles the model, and computes as with 8-bit weights. A group's number is
-    the greatest common divisor of its integers.
+    the greatest common divisor of its integers. Raises ValueError for other weights, unless the model is ``mixed``:
+    then they are left unchanged.
     """
     for node in model.get_ordered_ops():
         weight = _integer_weight(node) if node.get_type_name() == "MatMul" else None
@@ -124,7 +125,7 @@ def four_bit_weights(model: ov.Model, group_size: int, *, mixed: bool = False) -
         if codes.min() < -8 or codes.max() > 7:
             if mixed:
                 continue
-            raise ValueError("weights that are no 4-bit integers times whole numbers")
+            raise ValueError("weights that are not 4-bit integers times whole numbers")
         eight = op.multiply(op.convert(op.constant(codes, dtype=ov.Type.i4), "i8"), op.constant(multiples))
         stored = op.reshape(eight, op.constant(np.array(integers.shape)), False)
         product = _scaled_product(node.input_value(0), stored, scale)
@@ -134,9 +135,9 @@ def four_bit_weights(model: ov.Model, group_size: int, *, mixed: bool = False) -
 
 
 def store_narrow(model: ov.Model) -> None:
-    """Store floats as 16 bits where float16 holds them exactly, in place; they are widened when the model is compiled.
+    """Store floats as float16 where no value changes, in place; they are widened when the model is compiled.
 
-    OpenVINO's own compression passes models by that have 8-bit inputs.
+    OpenVINO's own compression skips models that have 8-bit inputs.
     """
     for node in model.get_ordered_ops():
         if node.get_type_name() != "Constant" or node.get_element_type() != ov.Type.f32:
@@ -151,12 +152,12 @@ def store_narrow(model: ov.Model) -> None:
 
 
 def _linear(values: ov.Output, integers: np.ndarray[Any, Any], scale: np.ndarray[Any, Any]) -> ov.Node:
-    """A product with 8-bit weights (out, in) and their scales (out,), in the form that the plugin fuses."""
+    """A product with 8-bit weights (out, in) and their scales (out,), in the layout that the plugin fuses."""
     return _scaled_product(values, op.constant(np.ascontiguousarray(integers)), scale)
 
 
 def _scaled_product(values: ov.Output, stored: ov.Node, scale: np.ndarray[Any, Any]) -> ov.Node:
-    """The same with a node that gives the integers (out, in)."""
+    """A product whose integers (out, in) come from the node ``stored``."""
     scaled = op.multiply(op.convert(stored, "f32"), op.constant(scale.reshape(-1, 1).copy()))
     return op.matmul(values, scaled, False, True)
 
@@ -171,7 +172,7 @@ def _integer_weight(matmul: ov.Node) -> tuple[np.ndarray[Any, Any], np.ndarray[A
     multiply = matmul.input_value(1).get_node()
     if multiply.get_type_name() != "Multiply":
         return None
-    convert, scale = (multiply.input_value(place).get_node() for place in (0, 1))
+    convert, scale = (multiply.input_value(index).get_node() for index in (0, 1))
     if scale.get_type_name() == "Reshape":
         scale = scale.input_value(0).get_node()
     if convert.get_type_name() != "Convert" or scale.get_type_name() != "Constant":

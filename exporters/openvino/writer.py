@@ -11,8 +11,9 @@ import onnx_ir as ir
 import openvino as ov
 
 from ...artifacts import Precision
-from ...models import DeployableCTC
-from ...quantizers import StaticLinear
+from ...errors import last_line
+from ...models import Checkpoint, CTCModel
+from ...quantizers.layers.quantized import StaticLinear
 from ..errors import ExportError
 from ..onnx import writer as onnx
 from ..target import Target
@@ -21,10 +22,10 @@ from . import rewrites as openvino_rewrites
 MODEL_FILE = "openvino_model.xml"
 
 
-def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
+def write(model: CTCModel, target: Target, checkpoint: Checkpoint, folder: Path) -> Precision:
     """Write ``openvino_model.xml`` and ``.bin``; inputs and outputs are those of the ONNX model.
 
-    Float weights are stored as ``target.storage``. The model serves for nothing else afterwards.
+    Float weights are stored as ``target.storage``. The model is consumed.
     """
     layers = onnx.quantized_layers(model)
     group_size = _two_level_group_size(model)
@@ -36,7 +37,7 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
         try:
             converted = ov.Core().read_model(path)
         except RuntimeError as error:
-            raise ExportError(f"OpenVINO could not read this model's ONNX graph ({_last_line(error)})") from error
+            raise ExportError(f"OpenVINO could not read this model's ONNX graph ({last_line(error)})") from error
         openvino_rewrites.apply(converted)
         if group_size is not None:
             openvino_rewrites.four_bit_weights(converted, group_size, mixed=target.formats != ())
@@ -66,18 +67,18 @@ def integer_kernels(kernels: Mapping[str, int]) -> int:
     )
 
 
-def _two_level_group_size(model: DeployableCTC) -> int | None:
-    """Of the layers whose 8-bit weights are 4-bit ones times whole numbers; None where there are none."""
+def _two_level_group_size(model: CTCModel) -> int | None:
+    """Group size of the layers with two-level weights; None where no layer has them."""
     weights = [module.scheme.weight for module in model.modules() if isinstance(module, StaticLinear)]
     return next((weight.group_size for weight in weights if weight.two_level), None)
 
 
 def _rename(model: ov.Model) -> None:
-    """Name nodes by their place: OpenVINO counts through a whole process, so a second export would differ."""
+    """Name nodes by their index: OpenVINO numbers them through a process, so a second export would differ."""
     model.set_friendly_name("qasr")
-    for place, node in enumerate(model.get_ordered_ops()):
+    for index, node in enumerate(model.get_ordered_ops()):
         if node.get_type_name() not in {"Parameter", "Result"}:
-            node.set_friendly_name(f"{node.get_type_name()}_{place}")
+            node.set_friendly_name(f"{node.get_type_name()}_{index}")
 
 
 def _weight_bytes(path: Path) -> dict[str, int]:
@@ -86,7 +87,3 @@ def _weight_bytes(path: Path) -> dict[str, int]:
         if node.get_type_name() == "Constant":
             stored[node.get_element_type().get_type_name()] += node.get_byte_size()
     return dict(sorted(stored.items()))
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

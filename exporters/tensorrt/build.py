@@ -1,4 +1,4 @@
-"""``python -m qasr.exporters.tensorrt.build``: build one engine in this fresh process, as a plan on stdin says.
+"""``python -m qasr.exporters.tensorrt.build``: build one engine in this fresh process, from a plan on stdin.
 
 Writes the engine and prints, as one line of JSON, what was read back from it.
 """
@@ -14,8 +14,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ...kernels.errors import GpuError
-from ...kernels.tensorrt import Log, load
+from ...gpu.errors import GpuError
+from ...gpu.tensorrt import Log, load
 from .read_back import read_back
 
 _NO_RANDOM_ADDRESSES = 0x0040000
@@ -28,7 +28,7 @@ def build(plan: dict[str, Any]) -> dict[str, Any]:
     trt, log = load(plan["flavour"]), Log()
     logger = log.make(trt)
     builder = trt.Builder(logger)
-    # TensorRT 11 knows no other networks, and no flag for it.
+    # TensorRT 11 has no other networks, and no flag for them.
     typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if typed is None else 1 << int(typed))
     parser = trt.OnnxParser(network, logger)
@@ -43,13 +43,13 @@ def build(plan: dict[str, Any]) -> dict[str, Any]:
     Path(plan["engine"]).write_bytes(engine)
     if cache is not None:
         Path(plan["timing_cache"]).write_bytes(config.get_timing_cache().serialize())
-    said = "\n".join(message for _, message in log.lines)
+    messages = "\n".join(message for _, message in log.lines)
     kernels = read_back(bytes(engine))
     return {
         "version": trt.__version__,
         "kernels": kernels or _inspected(trt, logger, engine),
-        "weight_bytes": _number(_WEIGHTS, said),
-        "scratch_bytes": _number(_SCRATCH, said),
+        "weight_bytes": _number(_WEIGHTS, messages),
+        "scratch_bytes": _number(_SCRATCH, messages),
     }
 
 
@@ -57,18 +57,14 @@ def _configure(trt: Any, builder: Any, config: Any, plan: dict[str, Any]) -> Non
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if plan["flavour"] == "rtx":
         config.num_compute_capabilities = len(plan["capabilities"])
-        for place, capability in enumerate(plan["capabilities"]):
+        for index, capability in enumerate(plan["capabilities"]):
             known = getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}")
-            config.set_compute_capability(known, place)
+            config.set_compute_capability(known, index)
     if plan["workspace_bytes"] is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, plan["workspace_bytes"])
-    shapes = plan["shapes"]
     profile = builder.create_optimization_profile()
-    batches = (1, 1, shapes["max_batch"])
-    frames = (shapes["min_frames"], shapes["opt_frames"], shapes["max_frames"])
-    features = [(batch, count, shapes["feature_size"]) for batch, count in zip(batches, frames, strict=True)]
-    profile.set_shape("features", *features)
-    profile.set_shape("lengths", *((batch,) for batch in batches))
+    for name, shapes in plan["profile"].items():
+        profile.set_shape(name, *map(tuple, shapes))
     config.add_optimization_profile(profile)
 
 
@@ -83,22 +79,22 @@ def _timing_cache(config: Any, path: str | None) -> Any:
 
 
 def _inspected(trt: Any, logger: Any, engine: Any) -> dict[str, int]:
-    """Layers by kind and input types, as the engine's inspector tells them; it needs the GPU."""
+    """Layers by kind and input types, as the engine's inspector reports them; it needs the GPU."""
     loaded = trt.Runtime(logger).deserialize_cuda_engine(engine)
     if loaded is None:
         return {}
-    told = json.loads(loaded.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))
-    found: Counter[str] = Counter()
-    for layer in told.get("Layers", []):
+    report = json.loads(loaded.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))
+    counts: Counter[str] = Counter()
+    for layer in report.get("Layers", []):
         if isinstance(layer, dict):
             types = [value.get("Format/Datatype", "") for value in layer.get("Inputs", [])]
-            found[f"{layer.get('LayerType', 'layer')} {' x '.join(types[:2])}".strip()] += 1
-    return dict(sorted(found.items()))
+            counts[f"{layer.get('LayerType', 'layer')} {' x '.join(types[:2])}".strip()] += 1
+    return dict(sorted(counts.items()))
 
 
 def _number(pattern: re.Pattern[str], text: str) -> int | None:
-    found = pattern.findall(text)
-    return int(found[-1]) if found else None
+    matches = pattern.findall(text)
+    return int(matches[-1]) if matches else None
 
 
 def _fix_addresses() -> None:

@@ -30,13 +30,13 @@ def read_back(plan: bytes) -> dict[str, int]:
         name, kind = _NAME.search(tensor[0]), _TYPE.search(tensor[0])
         if name and kind:
             types.setdefault(name[1], []).append((tensor.start(), kind[1].decode()))
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for product in _PRODUCT.finditer(plan):
         left, right = (_type(types, name, product.start()) for name in _QUOTED.findall(product[1])[:2])
-        found[f"product {left} x {right}"] += 1
+        counts[f"product {left} x {right}"] += 1
     for function in _FUNCTION.finditer(plan):
-        found["fused attention" if b"_mha_" in function[1] else "fused pointwise"] += 1
-    return dict(sorted(found.items()))
+        counts["fused attention" if b"_mha_" in function[1] else "fused pointwise"] += 1
+    return dict(sorted(counts.items()))
 
 
 def eight_bit_products(kernels: Mapping[str, int]) -> int:
@@ -44,8 +44,8 @@ def eight_bit_products(kernels: Mapping[str, int]) -> int:
     return sum(kernels.get(f"product {kind} x {kind}", 0) for kind in EIGHT_BITS)
 
 
-def _type(types: dict[bytes, list[tuple[int, str]]], name: bytes, place: int) -> str:
-    """Of the last declaration before ``place``: each of the plan's programs has its own names."""
+def _type(types: dict[bytes, list[tuple[int, str]]], name: bytes, offset: int) -> str:
+    """The type in the last declaration before ``offset``: each of the plan's programs has its own names."""
     declared = types.get(name, [])
-    before = bisect_left(declared, (place, ""))
+    before = bisect_left(declared, (offset, ""))
     return declared[before - 1][1] if before else "unknown"

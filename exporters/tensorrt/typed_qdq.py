@@ -12,9 +12,9 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
-from ...models import DeployableCTC
-from ...quantizers import Fp8Linear, Quantized, StaticLinear
-from ...quantizers.technique import replace
+from ...models import CTCModel
+from ...quantizers.layers.quantized import Fp8Linear, Quantized, StaticLinear
+from ...quantizers.layers.rewrite import replace
 from ..errors import ExportError
 from ..onnx import writer as onnx
 
@@ -22,7 +22,7 @@ _OPSET = 19
 _MIDDLE = 128
 
 
-def typed_graph(model: DeployableCTC) -> ir.Model:
+def typed_graph(model: CTCModel) -> ir.Model:
     """The graph of a model in float16; the model is narrowed to it, and its layers are replaced, on the way.
 
     Raises ExportError for a scheme that is not symmetric, or of a kind that the engines do not know.

@@ -1,4 +1,4 @@
-"""TensorRT: the typed Q/DQ graph, from which ``tensorrt_engine`` builds the engine."""
+"""TensorRT: the typed Q/DQ graph, from which ``compiler`` builds the engine."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...artifacts import Precision
-from ...models import DeployableCTC
+from ...models import Checkpoint, CTCModel
 from ..onnx import writer as onnx
 from ..target import Target
 from .read_back import eight_bit_products
 from .typed_qdq import typed_graph
 
 
-def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
+def write(model: CTCModel, target: Target, checkpoint: Checkpoint, folder: Path) -> Precision:
     """Write ``model.onnx``: float16 with Q/DQ, the inputs and outputs of every target.
 
-    The model serves for nothing else afterwards. Raises ExportError for a scheme that the engine cannot express.
+    The model is consumed. Raises ExportError for a scheme that the engine cannot express.
     """
     layers = onnx.quantized_layers(model)
     return onnx.save(typed_graph(model), target, layers, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +11,13 @@ import torch.ao.quantization.fx._decomposed  # registers the operators
 from torch import Tensor, nn
 
 from ...artifacts import Precision
-from ...models import DeployableCTC
-from ...quantizers import DynamicLinear, Quantized, StaticLinear
-from ...quantizers.technique import replace
+from ...models import Checkpoint, CTCModel
+from ...quantizers.layers.quantized import DynamicLinear, Quantized, StaticLinear
+from ...quantizers.layers.rewrite import replace
+from ...quiet import quiet
 from ..errors import ExportError
 from ..target import Target
+from ..trace import dynamic_shapes, example_inputs
 
 MODEL_FILE = "model.pt2"
 
@@ -24,12 +25,12 @@ _INT8 = (-128, 127, torch.int8)
 _UINT8 = (0, 255, torch.uint8)
 
 
-def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
+def write(model: CTCModel, target: Target, checkpoint: Checkpoint, folder: Path) -> Precision:
     """Write ``model.pt2``, dynamic in batch and time.
 
-    The form is that of torch's own PT2E quantization, so other backends can lower it too. Autocast is no part of it:
-    the runtime turns it on where the target's execution says so. The model serves for nothing else afterwards. Raises
-    ExportError for a scheme other than static and dynamic.
+    The layout is that of torch's own PT2E quantization, so other backends can lower it too. Autocast is no part of
+    it: the runtime turns it on by the manifest's ``execution``. The model is consumed. Raises ExportError for a scheme
+    other than static and dynamic.
     """
     layers = [name for name, module in model.named_modules() if isinstance(module, Quantized)]
     for name in layers:
@@ -41,13 +42,8 @@ def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
         else:
             scheme = layer.scheme if isinstance(layer, Quantized) else "no scheme"
             raise ExportError(f"{name}: torch's 8-bit kernels cannot compute {scheme}")
-    batch, frames = torch.export.Dim("batch", min=1, max=1 << 16), torch.export.Dim("frames", min=2, max=1 << 20)
-    example = (torch.zeros(2, 64, model.feature_size), torch.tensor([64, 33]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.export.export(
-            model, example, dynamic_shapes={"features": {0: batch, 1: frames}, "lengths": {0: batch}}
-        )
+    with quiet():
+        program = torch.export.export(model, example_inputs(model), dynamic_shapes=dynamic_shapes(model))
     for node in program.graph.nodes:
         # Stack traces hold paths of the machine that exports.
         node.meta = {key: value for key, value in node.meta.items() if key in {"val", "tensor_meta"}}

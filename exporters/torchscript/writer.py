@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ...artifacts import Precision
-from ...models import DeployableCTC
-from ...quantizers import DynamicLinear, Quantized, StaticLinear
-from ...quantizers.technique import replace
+from ...models import Checkpoint, CTCModel
+from ...quantizers.layers.quantized import DynamicLinear, Quantized, StaticLinear
+from ...quantizers.layers.rewrite import replace
 from ..errors import ExportError
 from ..target import Target
+from ..trace import example_inputs
 
 MODEL_FILE = "model.pt"
 
@@ -25,10 +26,10 @@ _MANGLED = re.compile(rb"___torch_mangle_(\d+)")
 _OWN = frozenset({"version", "byteorder", ".data/serialization_id", ".data/version"})
 
 
-def write(model: DeployableCTC, target: Target, folder: Path) -> Precision:
+def write(model: CTCModel, target: Target, checkpoint: Checkpoint, folder: Path) -> Precision:
     """Write ``model.pt``, a trace with dynamic batch and time, for the kernels that the target names.
 
-    The integers and scales are those of the model's layers. The model serves for nothing else afterwards. Raises
+    The integers and scales are those of the model's layers. The model is consumed. Raises
     ExportError for a scheme that the engine's kernels do not compute, or where this torch lacks the engine.
     """
     engine = target.execution["quantized_engine"]
@@ -75,7 +76,7 @@ class _Packed(nn.Module):
 class _Dynamic(_Packed):
     def forward(self, input: Tensor) -> Tensor:
         # The last argument would halve the input's range to 7 bits, against saturation on x86 without VNNI. The scheme
-        # has 8; docs/export.md says which CPUs that concerns.
+        # has 8; docs/export.md lists the CPUs concerned.
         return torch.ops.quantized.linear_dynamic(input, self.packed, False)  # type: ignore[no-any-return]
 
 
@@ -93,7 +94,7 @@ class _Static(_Packed):
 
 
 class _StaticBothSides(_Static):
-    """QNNPACK: quantized input and output, the only static form that it has."""
+    """QNNPACK: quantized input and output, its only static layout."""
 
     def __init__(self, layer: StaticLinear) -> None:
         super().__init__(layer)
@@ -118,8 +119,8 @@ def _packed(name: str, layer: nn.Module, engine: str) -> nn.Module:
     raise ExportError(f"{name}: torch's {engine} kernels cannot compute {scheme}")
 
 
-def _trace(model: DeployableCTC) -> torch.jit.ScriptModule:
-    example = (torch.zeros(2, 64, model.feature_size), torch.tensor([64, 33]))
+def _trace(model: CTCModel) -> torch.jit.ScriptModule:
+    example = example_inputs(model)
     named_by_frames = torch.jit._trace._create_interpreter_name_lookup_fn
     # Values would be named by the variables that hold them, as far as the tracer finds any: not the same every time.
     torch.jit._trace._create_interpreter_name_lookup_fn = lambda frames_up=1: lambda value: ""
@@ -135,20 +136,20 @@ def _trace(model: DeployableCTC) -> torch.jit.ScriptModule:
 
 def _save(traced: torch.jit.ScriptModule, path: Path) -> None:
     """Save without what differs between exports: debug records with paths, and numbers counted through a process."""
-    whole = path.with_suffix(".whole")
+    complete = path.with_suffix(".complete")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.save(traced, str(whole))
-    reader = torch._C.PyTorchFileReader(str(whole))
+        torch.jit.save(traced, str(complete))
+    reader = torch._C.PyTorchFileReader(str(complete))
     names = [name for name in reader.get_all_records() if not name.endswith(".debug_pkl") and name not in _OWN]
     code = {name for name in names if name.startswith("code/") or name in {"data.pkl", "constants.pkl"}}
-    # Classes of one name are told apart by such a number, in file names, code and (as newline-ended text) pickles.
+    # Classes of one name are distinguished by such a number, in file names, code and (as newline-ended text) pickles.
     text = b"".join([name.encode() for name in names] + [reader.get_record(name) for name in sorted(code)])
     numbers = sorted({int(number) for number in _MANGLED.findall(text)})
-    place = {number: rank for rank, number in enumerate(numbers)}
+    ranks = {number: rank for rank, number in enumerate(numbers)}
 
     def renumbered(content: bytes) -> bytes:
-        return _MANGLED.sub(lambda found: b"___torch_mangle_%d" % place[int(found[1])], content)
+        return _MANGLED.sub(lambda match: b"___torch_mangle_%d" % ranks[int(match[1])], content)
 
     writer = torch._C.PyTorchFileWriter(str(path))
     for renamed, name in sorted((renumbered(name.encode()).decode(), name) for name in names):
@@ -157,7 +158,7 @@ def _save(traced: torch.jit.ScriptModule, path: Path) -> None:
         writer.write_record(renamed, record, len(record))
     writer.write_end_of_file()
     del reader
-    whole.unlink()
+    complete.unlink()
 
 
 def _operators(traced: torch.jit.ScriptModule) -> dict[str, int]:

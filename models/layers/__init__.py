@@ -1,1 +1,1 @@
-"""Layers that model families share."""
+"""Layers that model families share; none of them knows a stock module."""

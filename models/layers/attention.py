@@ -1,27 +1,12 @@
 """Self-attention with Shaw's relative keys, without a T × T × d tensor and with one projection for q, k and v.
 
-Source of the stock computation: transformers ``Wav2Vec2BertSelfAttention``; Shaw et al. 2018, arXiv:1803.02155.
+Shaw et al. 2018, arXiv:1803.02155.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-
-
-def relative_index(frames: int, left: int, right: int, device: torch.device) -> Tensor:
-    """Row of the distance table for every (query, key) pair: clamp(j − i, −left, right) + left, (T, T) int64."""
-    positions = torch.arange(frames, device=device)
-    return torch.clamp(positions[None, :] - positions[:, None], -left, right) + left
-
-
-def key_mask(lengths: Tensor, frames: int, dtype: torch.dtype) -> Tensor:
-    """Additive mask (B, 1, 1, T): 0 on valid keys, the lowest finite value of ``dtype`` on padding."""
-    valid = torch.arange(frames, device=lengths.device)[None, :] < lengths[:, None]
-    lowest = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=lengths.device)
-    return torch.where(valid, torch.zeros_like(lowest), lowest)[:, None, None, :]
 
 
 def fuse_qkv(query: nn.Linear, key: nn.Linear, value: nn.Linear, scaling: float) -> nn.Linear:
@@ -38,7 +23,7 @@ def fuse_qkv(query: nn.Linear, key: nn.Linear, value: nn.Linear, scaling: float)
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention; ``distances`` (left + right + 1, d) is absent in layers without relative keys."""
+    """Multi-head self-attention; ``distances`` (left + right + 1, d) is None in layers without relative keys."""
 
     def __init__(self, qkv: nn.Linear, out: nn.Linear, distances: Tensor | None, heads: int) -> None:
         super().__init__()
@@ -58,15 +43,7 @@ class SelfAttention(nn.Module):
             # q · Eᵀ has one column per distance (73 of them); each score picks its own. (B, heads, T, T)
             by_distance = torch.matmul(query, self.distances)
             scores = scores + torch.gather(by_distance, 3, index.expand(batch, self.heads, frames, frames))
-        # The mask comes last, and alone: engines that fuse attention then read its (B, 1, 1, T) inside the fusion.
+        # The mask is added last, by itself: engines that fuse attention then read its (B, 1, 1, T) inside the fusion.
         weights = torch.softmax(scores + mask, dim=-1)
         mixed = torch.matmul(weights, value).transpose(1, 2).reshape(batch, frames, width)
         return self.out(mixed)  # type: ignore[no-any-return]
-
-
-def rewrite_attention(stock: Any) -> SelfAttention:
-    """The deployable form of transformers' ``Wav2Vec2BertSelfAttention`` (relative_key or no positions)."""
-    qkv = fuse_qkv(stock.linear_q, stock.linear_k, stock.linear_v, stock.scaling)
-    relative = stock.position_embeddings_type == "relative_key"
-    distances = stock.distance_embedding.weight.detach() if relative else None
-    return SelfAttention(qkv, stock.linear_out, distances, stock.num_heads)

@@ -1,12 +1,11 @@
-"""The conformer's convolution module, with its pointwise convolutions as Linears.
+"""Convolutions over time on (B, T, H): the conformer's module with pointwise Linears, and a strided gated one.
 
-Source of the stock computation: transformers ``Wav2Vec2BertConvolutionModule``; Gulati et al. 2020, arXiv:2005.08100.
+Gulati et al. 2020, arXiv:2005.08100.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
+import torch
 from torch import Tensor, nn
 
 
@@ -24,8 +23,8 @@ def pointwise_to_linear(convolution: nn.Conv1d) -> nn.Linear:
 class Convolution(nn.Module):
     """LayerNorm, pointwise, GLU, causal depthwise, LayerNorm, activation, pointwise: (B, T, H) to (B, T, H).
 
-    The stock module zeroes padded frames first. Batches are padded on the right and the depthwise convolution
-    looks only left, so a padded frame never reaches a valid one and the mask is not needed.
+    It needs no mask: batches are padded on the right and the depthwise convolution looks only left, so a padded frame
+    never reaches a valid one.
     """
 
     def __init__(
@@ -53,13 +52,18 @@ class Convolution(nn.Module):
         return self.pointwise2(self.activation(filtered))  # type: ignore[no-any-return]
 
 
-def rewrite_convolution(stock: Any) -> Convolution:
-    """The deployable form of transformers' ``Wav2Vec2BertConvolutionModule``."""
-    return Convolution(
-        stock.layer_norm,
-        pointwise_to_linear(stock.pointwise_conv1),
-        stock.depthwise_conv,
-        stock.depthwise_layer_norm,
-        stock.activation,
-        pointwise_to_linear(stock.pointwise_conv2),
-    )
+class StridedGatedConvolution(nn.Module):
+    """Strided ``Conv1d`` and GLU on (B, T, H), with padded frames set to zero."""
+
+    def __init__(self, convolution: nn.Conv1d) -> None:
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, hidden: Tensor, valid: Tensor) -> Tensor:
+        """``hidden`` (B, T, H), ``valid`` (B, T, 1) bool: (B, T', H).
+
+        Zeroed frames equal the convolution's own zero padding, so a clip in a padded batch gets the output that it has
+        alone.
+        """
+        masked = torch.where(valid, hidden, torch.zeros_like(hidden[:1, :1, :1]))
+        return nn.functional.glu(self.convolution(masked.transpose(1, 2)), dim=1).transpose(1, 2)

@@ -1,8 +1,6 @@
-"""The conformer's feed-forward module."""
+"""A feed-forward module."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -30,8 +28,3 @@ def scaled_linear(linear: nn.Linear, scale: float) -> nn.Linear:
     if linear.bias is not None:
         scaled.bias = nn.Parameter(linear.bias.detach() * scale, requires_grad=False)
     return scaled
-
-
-def rewrite_feedforward(stock: Any, *, scale: float = 0.5) -> FeedForward:
-    """The deployable form of transformers' ``Wav2Vec2BertFeedForward``; the conformer's half step is ``scale``."""
-    return FeedForward(stock.intermediate_dense, stock.intermediate_act_fn, scaled_linear(stock.output_dense, scale))

@@ -1,28 +1,27 @@
-"""The deployable model: the stock module rewritten exactly, once, before anything else sees it.
+"""The deployable Wav2Vec2-BERT: conformer layers, an optional adapter, one CTC head per level.
 
-Each rewrite is its own function, tested against the stock module: ``rewrite_attention`` (relative keys by gather,
-q, k and v as one Linear), ``rewrite_convolution`` (pointwise convolutions as Linears), ``rewrite_feedforward`` (the
-half step inside the weights), ``rewrite_adapter`` (padding that does not leak) and ``fuse_heads`` (all heads as one
-Linear). Dropout, LayerDrop, SpecAugment and the losses are left behind.
+Dropout, LayerDrop, SpecAugment and the losses of the stock module are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import UnsupportedModelError
-from ..layers.adapter import Adapter, AdapterLayer, rewrite_adapter
-from ..layers.attention import SelfAttention, key_mask, relative_index, rewrite_attention
-from ..layers.convolution import Convolution, rewrite_convolution
-from ..layers.feedforward import FeedForward, rewrite_feedforward
+from ...audio import FrontEnd
+from ..architecture import Fold
+from ..ctc import CTCModel
+from ..layers.adapter import Adapter
+from ..layers.attention import SelfAttention
+from ..layers.convolution import Convolution
+from ..layers.feedforward import FeedForward
+from ..layers.state import EncoderState, key_mask, relative_index
 
 
 class ConformerLayer(nn.Module):
-    """Half feed-forward, self-attention, convolution, half feed-forward, LayerNorm: (B, T, H) to (B, T, H)."""
+    """Half feed-forward, self-attention, convolution, half feed-forward, LayerNorm."""
 
     def __init__(
         self,
@@ -45,22 +44,31 @@ class ConformerLayer(nn.Module):
         self.ffn2 = ffn2
         self.final_norm = final_norm
 
-    def forward(self, hidden: Tensor, mask: Tensor, index: Tensor | None) -> Tensor:
-        """``hidden`` (B, T, H), ``mask`` (B, 1, 1, T), ``index`` (T, T): (B, T, H)."""
-        hidden = hidden + self.ffn1(self.ffn1_norm(hidden))
-        hidden = hidden + self.attention(self.attention_norm(hidden), mask, index)
+    def forward(self, state: EncoderState) -> EncoderState:
+        """Changes ``hidden`` (B, T, H) and keeps its shape."""
+        hidden = state.hidden + self.ffn1(self.ffn1_norm(state.hidden))
+        hidden = hidden + self.attention(self.attention_norm(hidden), state.mask, state.positions)
         hidden = hidden + self.convolution(hidden)
         hidden = hidden + self.ffn2(self.ffn2_norm(hidden))
-        return self.final_norm(hidden)  # type: ignore[no-any-return]
+        return state._replace(hidden=self.final_norm(hidden))
 
 
-class DeployableCTC(nn.Module):
-    """Wav2Vec2-BERT with one CTC head per level.
+class Wav2Vec2BertCTC(CTCModel):
+    """Wav2Vec2-BERT with one CTC head per level; ``distances`` is how far relative keys reach left and right."""
 
-    ``forward(features, lengths)``: features (B, T, F) float32, lengths (B,) int64 in frames, padding on the right;
-    returns one (B, T', V) float32 tensor of logits per level, in the order of ``levels``. Frames beyond a clip's
-    length are meaningless.
-    """
+    folds = (
+        Fold("layers.*", "ffn1_norm", ("ffn1.intermediate",)),
+        Fold("layers.*", "attention_norm", ("attention.qkv",)),
+        Fold("layers.*", "attention.qkv", ("attention.out",), part=(2, 3)),
+        Fold("layers.*", "convolution.norm", ("convolution.pointwise1",)),
+        Fold("layers.*", "ffn2_norm", ("ffn2.intermediate",)),
+        Fold("adapter.layers.*", "attention.qkv", ("attention.out",), part=(2, 3)),
+        Fold("adapter.layers.*", "feedforward_norm", ("feedforward.intermediate",)),
+    )
+    float_layers = ("projection", "heads")
+    attention_layers = ("*.attention.*",)
+    feed_forward_layers = ("*.ffn1.*", "*.ffn2.*", "*.feedforward.*")
+    convolution_layers = ("*.pointwise1", "*.pointwise2")
 
     def __init__(
         self,
@@ -71,99 +79,33 @@ class DeployableCTC(nn.Module):
         adapter: Adapter | None,
         heads: nn.Linear,
         levels: Mapping[str, int],
+        front_end: FrontEnd,
         distances: tuple[int, int] | None,
     ) -> None:
-        super().__init__()
+        super().__init__(levels, front_end, () if adapter is None else adapter.strides)
         self.projection_norm = projection_norm
         self.projection = projection
         self.layers = nn.ModuleList(layers)
         self.adapter = adapter
         self.heads = heads
-        self.levels = dict(levels)
         self.distances = distances
-        self.feature_size = projection.in_features
-        self.notes: dict[str, Any] = {}
-        """What was chosen for this model while it was quantized, as plain JSON for the manifest."""
-
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-        """Logits of every level; see the class."""
-        dtype = self.projection_norm.weight.dtype
-        hidden = self.projection(self.projection_norm(features.to(dtype)))
-        frames = features.shape[1]
-        mask = key_mask(lengths, frames, dtype)
-        # One index for all layers; each would otherwise build its own T × T integers.
-        index = None if self.distances is None else relative_index(frames, *self.distances, features.device)
-        for layer in self.layers:
-            hidden = layer(hidden, mask, index)
-        if self.adapter is not None:
-            hidden = self.adapter(hidden, lengths)
-        logits = self.heads(hidden).to(torch.float32)
-        return torch.split(logits, list(self.levels.values()), dim=-1)
 
     @property
-    def subsampling(self) -> list[tuple[int, int, int]]:
-        """(kernel, stride, padding) of every strided convolution, which give T' from T."""
-        if self.adapter is None:
-            return []
-        return [layer.geometry for layer in self.adapter.layers if isinstance(layer, AdapterLayer)]
+    def blocks(self) -> Sequence[nn.Module]:
+        """Conformer layers, then the adapter's projection and layers."""
+        return [*self.layers, *([] if self.adapter is None else self.adapter.blocks)]
 
+    def begin(self, inputs: Tensor, lengths: Tensor) -> EncoderState:
+        """``inputs`` (B, T, F): hidden states (B, T, H), the mask, and one relative index for all layers."""
+        dtype = self.projection_norm.weight.dtype
+        hidden = self.projection(self.projection_norm(inputs.to(dtype)))
+        frames = inputs.shape[1]
+        mask = key_mask(lengths, frames, dtype)
+        index = None if self.distances is None else relative_index(frames, *self.distances, inputs.device)
+        return EncoderState(hidden, lengths, mask, index)
 
-def fuse_heads(heads: Mapping[str, nn.Linear]) -> nn.Linear:
-    """All levels' heads as one Linear, their outputs side by side in the order given."""
-    first = next(iter(heads.values()))
-    fused = nn.Linear(first.in_features, sum(head.out_features for head in heads.values()), device="meta")
-    fused.weight = nn.Parameter(torch.cat([head.weight.detach() for head in heads.values()]), requires_grad=False)
-    fused.bias = nn.Parameter(torch.cat([head.bias.detach() for head in heads.values()]), requires_grad=False)
-    return fused
-
-
-def _rewrite_layer(stock: Any) -> ConformerLayer:
-    return ConformerLayer(
-        stock.ffn1_layer_norm,
-        rewrite_feedforward(stock.ffn1),
-        stock.self_attn_layer_norm,
-        rewrite_attention(stock.self_attn),
-        rewrite_convolution(stock.conv_module),
-        stock.ffn2_layer_norm,
-        rewrite_feedforward(stock.ffn2),
-        stock.final_layer_norm,
-    )
-
-
-def check_supported(config: Any) -> None:
-    """Raise UnsupportedModelError for a configuration whose computation the rewrites do not cover."""
-    positions = config.position_embeddings_type
-    if positions not in (None, "relative_key"):
-        raise UnsupportedModelError(
-            f"position_embeddings_type {positions!r} is not supported; qasr deploys relative_key and null"
-        )
-    if getattr(config, "use_intermediate_ffn_before_adapter", False):
-        raise UnsupportedModelError("use_intermediate_ffn_before_adapter is not supported")
-
-
-def deployable(stock: Any, levels: Mapping[str, int]) -> DeployableCTC:
-    """Rewrite a stock model (``Wav2Vec2BertForCTC`` or the multi-level class); ``levels`` gives vocabulary sizes.
-
-    The result shares what it can with the stock model, whose own layers are released one by one, so that the peak
-    is one model and one layer. Raises UnsupportedModelError.
-    """
-    config = stock.config
-    check_supported(config)
-    encoder = stock.wav2vec2_bert
-    stock_layers = encoder.encoder.layers
-    layers = []
-    for position in range(len(stock_layers)):
-        layers.append(_rewrite_layer(stock_layers[position]))
-        stock_layers[position] = nn.Identity()
-    heads = stock.level_to_lm_head if hasattr(stock, "level_to_lm_head") else {next(iter(levels)): stock.lm_head}
-    relative = config.position_embeddings_type == "relative_key"
-    model = DeployableCTC(
-        projection_norm=encoder.feature_projection.layer_norm,
-        projection=encoder.feature_projection.projection,
-        layers=layers,
-        adapter=None if encoder.adapter is None else rewrite_adapter(encoder.adapter),
-        heads=fuse_heads({level: heads[level] for level in levels}),
-        levels=levels,
-        distances=(config.left_max_position_embeddings, config.right_max_position_embeddings) if relative else None,
-    )
-    return model.eval().requires_grad_(False)
+    def finish(self, state: EncoderState) -> dict[str, Tensor]:
+        """Logits (B, T', V) float32 by level."""
+        logits = self.heads(state.hidden).to(torch.float32)
+        parts = torch.split(logits, list(self.levels.values()), dim=-1)
+        return dict(zip(self.levels, parts, strict=True))

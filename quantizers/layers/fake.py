@@ -10,29 +10,42 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ...models import DeployableCTC
-from ..technique import Options, quantizable, replace
+from ...artifacts import Stride, output_lengths
+from ...models import CTCModel
+from ..options import Quantization
 from . import grid
 from . import operators as ops
 from .grouped import GroupedLinear
 from .quantized import Range, StaticLinear
+from .rewrite import quantizable, replace
 
 # Of the newest batch in a moving average of ranges: after 50 batches the first counts for less than one part in ten.
 _NEWEST = 0.05
 
 
-@dataclass
 class Frames:
-    """The frames of the batch under way that are no padding, shared by all layers: (B, T) bool, None for all."""
+    """Which frames of the current batch are no padding, shared by all layers."""
 
-    valid: Tensor | None = None
+    def __init__(self) -> None:
+        self._masks: dict[int, Tensor] = {}
+
+    def set(self, frames: int, lengths: Tensor, strides: Sequence[Stride] = ()) -> None:
+        """Of a padded batch of ``frames`` input frames with ``lengths`` (B,), and after each of the model's strides."""
+        self._masks = {}
+        for stride in (None, *strides):
+            if stride is not None:
+                frames, lengths = output_lengths(frames, (stride,)), output_lengths(lengths, (stride,))
+            self._masks[frames] = torch.arange(frames, device=lengths.device)[None, :] < lengths[:, None]
+
+    def valid(self, frames: int) -> Tensor | None:
+        """(B, T) bool for tensors of ``frames`` frames; None, which is all of them, before the first batch."""
+        return self._masks[frames] if self._masks else None
 
 
 def straight_through(values: Tensor) -> Tensor:
@@ -64,8 +77,8 @@ class ActivationRange(nn.Module):
         self.register_buffer("limits", torch.tensor([math.nan, math.nan]))
 
     def watch(self, values: Tensor) -> None:
-        """Move the range towards that of ``values`` (B, T, n), less what is padding."""
-        valid = self._frames.valid
+        """Move the range towards that of ``values`` (B, T, n), padded frames left out."""
+        valid = self._frames.valid(values.shape[1])
         low, high = torch.aminmax(values.detach().float() if valid is None else values.detach().float()[valid])
         seen = torch.stack((low, high)).to(self.limits)
         self.limits.copy_(torch.where(self.limits.isnan(), seen, self.limits + _NEWEST * (seen - self.limits)))
@@ -87,7 +100,7 @@ class ActivationRange(nn.Module):
 
 
 class FakeStaticLinear(nn.Module):
-    """What becomes a StaticLinear: int8 weights with a scale per output channel, uint8 inputs (and outputs).
+    """Trains to a StaticLinear: int8 weights with a scale per output channel, uint8 inputs (and outputs).
 
     ``weight`` (out, in) and ``bias`` (out,) are trained.
     """
@@ -137,7 +150,7 @@ class FakeStaticLinear(nn.Module):
 
 
 class FakeGroupedLinear(nn.Module):
-    """What becomes a GroupedLinear: codes of few bits with a scale and a zero point for every group of inputs.
+    """Trains to a GroupedLinear: low-bit codes with a scale and a zero point for every group of inputs.
 
     ``weight`` (out, in) and ``bias`` (out,) are trained, and ``scale`` (out, groups) too where scales are learned. They
     begin as what another technique has made of them, and zero points stay so. Inputs are rounded group by group, as
@@ -181,13 +194,13 @@ class FakeGroupedLinear(nn.Module):
 Fake = FakeStaticLinear | FakeGroupedLinear
 
 
-def without_bias(model: DeployableCTC) -> list[str]:
+def without_bias(model: CTCModel) -> list[str]:
     """Names of the Linears that have none, which quantized layers fill with zeros."""
     return [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module.bias is None]
 
 
 def prepare(
-    model: DeployableCTC, options: Options, frames: Frames, *, learn_scales: bool, biasless: Collection[str]
+    model: CTCModel, quantization: Quantization, frames: Frames, *, learn_scales: bool, biasless: Collection[str]
 ) -> list[str]:
     """Replace every GroupedLinear, or where there is none every chosen Linear, by a layer that trains as it will be.
 
@@ -196,9 +209,9 @@ def prepare(
     """
     model.requires_grad_(True)
     grouped = [(name, module) for name, module in model.named_modules() if isinstance(module, GroupedLinear)]
-    linears = [] if grouped else quantizable(model, options.exclude)
+    linears = [] if grouped else quantizable(model, quantization.exclude)
     for name, layer in grouped:
-        rounds = options.activation == "grouped"
+        rounds = quantization.activation == "grouped"
         replace(model, name, FakeGroupedLinear(layer, round_inputs=rounds, learn_scales=learn_scales))
     for name, linear in linears:
         replace(
@@ -207,8 +220,8 @@ def prepare(
             FakeStaticLinear(
                 linear,
                 frames,
-                symmetric_inputs=options.symmetric_inputs,
-                outputs=options.outputs,
+                symmetric_inputs=quantization.ranges.symmetric,
+                outputs=quantization.outputs,
                 learn_scales=learn_scales,
             ),
         )
@@ -238,7 +251,7 @@ def learn_ranges(model: nn.Module) -> None:
             module.scale.requires_grad_(True)
 
 
-def finished(model: DeployableCTC) -> DeployableCTC:
+def finished(model: CTCModel) -> CTCModel:
     """A copy of the model with every layer as engines take it, on the CPU."""
     memo = {id(layer): layer.finished() for layer in model.modules() if isinstance(layer, Fake)}
     return copy.deepcopy(model, memo).cpu().eval().requires_grad_(False)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..errors import QuantizationError
 from ..scheme import WeightScheme
-from ..technique import QuantizationError
 from .operators import grouped_weight
 
 # What part of a group's range may be cut off; beyond a half nothing was ever won.

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 from torch import Tensor, nn
 
-from ...models import CheckpointError, DeployableCTC
+from ...models import CheckpointError, CTCModel
 from ..scheme import Scheme
-from ..technique import replace
 from .grouped import GroupedLinear
 from .quantized import StaticLinear
+from .rewrite import replace
 
 _FORMAT = 1
 _ENTRY = "qasr"
@@ -36,7 +36,7 @@ class Stored:
         """What manifests call it."""
         return "qat-partial" if self.partial else "qat"
 
-    def put_into(self, model: DeployableCTC) -> None:
+    def put_into(self, model: CTCModel) -> None:
         """Replace the float layers of the checkpoint. Raises CheckpointError for names or shapes that are not its."""
         for name, layer in self.layers.items():
             try:

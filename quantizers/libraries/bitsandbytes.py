@@ -6,15 +6,16 @@ arXiv:2208.07339 (LLM.int8). Neither needs data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...models import DeployableCTC
+from ...models import CTCModel
+from ..calibration import CalibrationSet, Work
+from ..layers.rewrite import check_groups, quantizable, replace
+from ..options import Quantization
 from ..scheme import ActivationScheme, Scheme, WeightScheme
-from ..technique import CalibrationSet, Options, check_groups, quantizable, replace
 
 NF4 = WeightScheme(4, group_size=64, values="nf4")
 OUTLIER_THRESHOLD = 6.0
@@ -92,25 +93,22 @@ class LlmInt8Linear(nn.Module):
         return self.layer(input)  # type: ignore[no-any-return]
 
 
-def nf4(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
+def apply_nf4(model: CTCModel, quantization: Quantization, work: Work) -> None:
     """Replace every chosen Linear by an Nf4Linear. QuantizationError where groups of 64 do not divide its inputs."""
-    linears = quantizable(model, options.exclude)
-    check_nf4(linears)
-    for name, linear in linears:
+    check_nf4(model, quantization, work.calibration)
+    for name, linear in quantizable(model, quantization.exclude):
         replace(model, name, Nf4Linear(linear))
-    return model
 
 
-def check_nf4(linears: Iterable[tuple[str, nn.Linear]]) -> None:
+def check_nf4(model: CTCModel, quantization: Quantization, calibration: CalibrationSet | None) -> None:
     """Raise QuantizationError for a layer whose inputs groups of 64 do not divide."""
-    check_groups(linears, NF4, fixed=True)
+    check_groups(quantizable(model, quantization.exclude), NF4, fixed=True)
 
 
-def llm_int8(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
+def apply_llm_int8(model: CTCModel, quantization: Quantization, work: Work) -> None:
     """Replace every chosen Linear by an LlmInt8Linear."""
-    for name, linear in quantizable(model, options.exclude):
+    for name, linear in quantizable(model, quantization.exclude):
         replace(model, name, LlmInt8Linear(linear))
-    return model
 
 
 def _bias(linear: nn.Linear) -> Tensor:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ...models import DeployableCTC
+from ...models import CTCModel
+from ..calibration import Work
+from ..layers.rewrite import quantizable, replace
+from ..options import Quantization
 from ..scheme import Scheme, WeightScheme
-from ..technique import CalibrationSet, Options, quantizable, replace
 
 
 class QuantoLinear(nn.Module):
@@ -54,13 +56,12 @@ class QuantoLinear(nn.Module):
         return nn.functional.linear(input, self.weight, self.bias)
 
 
-def quanto(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
-    """Replace every chosen Linear by a QuantoLinear with the bits of the scheme."""
-    for name, linear in quantizable(model, options.exclude):
-        replace(model, name, QuantoLinear(linear, options.weight(name).bits))
-    return model
+def apply(model: CTCModel, quantization: Quantization, work: Work) -> None:
+    """Replace every chosen Linear by a QuantoLinear with the bits of its scheme."""
+    for name, linear in quantizable(model, quantization.exclude):
+        replace(model, name, QuantoLinear(linear, quantization.weight_of(name).bits))
 
 
 def _unpacked(packed: Tensor, bits: int) -> Tensor:
-    """Groups as rows, of which the library packs those that lie 8 / bits-th parts of all apart into one byte."""
+    """Groups as rows. One byte of the library holds 8 / bits rows, equally far apart."""
     return torch.cat([packed >> shift & (2**bits - 1) for shift in range(0, 8, bits)])

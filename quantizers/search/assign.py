@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from ...quiet import quiet
+
 Table = NDArray[np.float64]
 """(units, formats)."""
 
 _POINTS = 40
-# What the whole time counts beside the main objective: it only breaks ties.
+# Weight of the total time beside the main objective: it only breaks ties.
 _TIE = 1e-6
-# HiGHS stops at a solution proven to be so near the best.
+# Relative distance from the proven best at which HiGHS may stop.
 _GAP = 1e-5
 _SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A format for each unit, by its place in the table."""
+    """A format for each unit, by its column in the tables."""
 
     formats: tuple[int, ...]
     loss: float
@@ -37,7 +36,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Problem:
-    """Tables (units, formats) of what each unit loses, takes and lasts in each format."""
+    """Tables (units, formats) of the loss, the bytes and the time of each unit in each format."""
 
     losses: Table
     bytes: Table
@@ -53,27 +52,27 @@ class Problem:
 
 
 def smallest(problem: Problem, loss: float) -> Choice | None:
-    """The fewest bytes whose losses sum up to no more than ``loss``; the fastest of those. None where there is none."""
+    """The fewest bytes with a total loss of at most ``loss``, the fastest of those; None where nothing fits."""
     return _solve(problem, problem.bytes, problem.losses, loss)
 
 
 def most_accurate(problem: Problem, bytes: float) -> Choice | None:
-    """The least loss within ``bytes``; the fastest of those. None where there is none."""
+    """The least loss within ``bytes``, the fastest of those; None where nothing fits."""
     return _solve(problem, problem.losses, problem.bytes, bytes)
 
 
 def frontier(problem: Problem) -> list[Choice]:
-    """Choices that none beats in both bytes and loss, the largest first."""
+    """The Pareto-optimal choices in bytes and loss, the largest first."""
     least, most = problem.bytes.min(axis=1).sum(), problem.bytes.max(axis=1).sum()
-    found = [most_accurate(problem, budget) for budget in np.linspace(most, least, _POINTS)]
-    unbeaten: list[Choice] = []
-    for choice in found:
-        if choice is None or (unbeaten and choice.formats == unbeaten[-1].formats):
+    choices = [most_accurate(problem, budget) for budget in np.linspace(most, least, _POINTS)]
+    optimal: list[Choice] = []
+    for choice in choices:
+        if choice is None or (optimal and choice.formats == optimal[-1].formats):
             continue
-        if unbeaten and choice.loss <= unbeaten[-1].loss:
-            unbeaten.pop()
-        unbeaten.append(choice)
-    return unbeaten
+        if optimal and choice.loss <= optimal[-1].loss:
+            optimal.pop()
+        optimal.append(choice)
+    return optimal
 
 
 def _solve(problem: Problem, objective: Table, limited: Table, limit: float) -> Choice | None:
@@ -83,7 +82,8 @@ def _solve(problem: Problem, objective: Table, limited: Table, limit: float) -> 
     # Scaled, because the solver's tolerances are absolute.
     within = LinearConstraint(limited.reshape(1, -1) / largest, -np.inf, limit / largest * (1 + 1e-9))
     scaled = objective / (objective.max() or 1.0) + _TIE * problem.seconds / (problem.seconds.max() or 1.0)
-    with _silent_stdout():
+    # HiGHS prints from native code whatever its options are, and stdout is for results.
+    with quiet(stdout=True):
         solved = milp(
             scaled.reshape(-1),
             constraints=[one_each, within],
@@ -93,19 +93,4 @@ def _solve(problem: Problem, objective: Table, limited: Table, limit: float) -> 
         )
     if solved.x is None:
         return None
-    return problem.choice([int(place) for place in solved.x.reshape(units, formats).argmax(axis=1)])
-
-
-@contextmanager
-def _silent_stdout() -> Iterator[None]:
-    """HiGHS prints some of its doings past Python, whatever it is told, and stdout is for results."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
+    return problem.choice([int(column) for column in solved.x.reshape(units, formats).argmax(axis=1)])

@@ -1,45 +1,54 @@
-"""The table of formats: how the layers of each are made."""
+"""The table of formats for mixed precision: how the layers of each are quantized."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ...models import DeployableCTC
+from ...models import CTCModel
+from ..calibration import Work
+from ..errors import QuantizationError
+from ..layers.rewrite import shallow_copy
+from ..options import Quantization
 from ..scheme import INT8, WeightScheme
-from ..technique import CalibrationSet, Options, QuantizationError, Technique
-from ..techniques.gptq import gptq
+from ..techniques import gptq, static
 from ..techniques.inputs import round_inputs
-from ..techniques.static import static
-from .sensitivity import float_twin
+
+ALGORITHM_VERSION = 1
+"""To be raised with every change of how the layers of a format are quantized, other than GPTQ's own version."""
 
 BITS = {"int8": 8, "int4": 4, "int2": 2}
-"""Of the weights of each format; those of others are float."""
+"""Bits of the weights in each format; every other format is float."""
 
-# What measured best.
-_TECHNIQUES: dict[str, Technique] = {"int8": static, "int4": gptq, "int2": gptq}
+# The most accurate method for each on the bundled model.
+_METHODS = {"int8": static.apply, "int4": gptq.apply, "int2": gptq.apply}
 
 
 def check_formats(formats: Iterable[str], known: Iterable[str]) -> None:
-    """Raise QuantizationError for a format that the target cannot express."""
-    there = tuple(known)
+    """Raise QuantizationError for a format that the target does not have."""
+    available = tuple(known)
     for name in formats:
-        if name not in there:
-            raise QuantizationError(f"no format {name!r} for this target; it has {', '.join(there)}")
+        if name not in available:
+            raise QuantizationError(f"no format {name!r} for this target; it has {', '.join(available)}")
 
 
-def make(
-    model: DeployableCTC, form: str, options: Options, calibration: CalibrationSet, exclude: Iterable[str]
-) -> DeployableCTC:
-    """A twin of ``model`` whose Linears, less those that match ``exclude``, all have one format.
+def in_format(model: CTCModel, format: str, quantization: Quantization, work: Work, exclude: Iterable[str]) -> CTCModel:
+    """A shallow copy of ``model`` whose Linears, without those that match ``exclude``, all have one format.
 
-    Groups and inputs are what ``options.scheme`` and ``options.activation`` say, which are the target's. Raises
-    QuantizationError.
+    Group size and inputs are those of ``quantization``. Raises QuantizationError.
     """
-    bits = BITS[form]
-    scheme = INT8 if bits == 8 else _grouped(options.scheme, bits)
-    told = replace(options, scheme=scheme, exclude=tuple(exclude), mixture=None)
-    return round_inputs(_TECHNIQUES[form](float_twin(model), told, calibration), told, calibration)
+    scheme = INT8 if BITS[format] == 8 else _grouped(quantization.weight, BITS[format])
+    own = replace(quantization, weight=scheme, exclude=tuple(exclude))
+    copied = shallow_copy(model)
+    _METHODS[format](copied, own, work)
+    round_inputs(copied, own, work.calibration)
+    return copied
+
+
+def identity(quantization: Quantization) -> str:
+    """All that decides the layers of every format beside the model and the calibration set."""
+    ranges, activation = quantization.ranges, quantization.activation
+    return f"formats {ALGORITHM_VERSION} {gptq.identity(quantization)} {ranges!r} {activation}"
 
 
 def _grouped(scheme: WeightScheme, bits: int) -> WeightScheme:

@@ -1,20 +1,22 @@
-"""How much each quantized layer alone moves the logits."""
+"""How much each quantized layer alone changes the logits."""
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...models import DeployableCTC
+from ...models import CTCModel
+from ...models.stages import given_to_stages, linear_stages, resume
+from ..calibration import Inputs, Track
 from ..layers.quantized import Quantized
-from ..technique import Track, replace
-from ..techniques.smoothquant import norm_of_linear
+from ..layers.rewrite import swapped
+from ..techniques.smoothquant import norm_folds
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Damage:
     """How far logits are from those of the float model."""
 
     error: float
-    """Root of the summed squared differences of all levels' logits over that of the float ones."""
+    """Root of the summed squared differences of all levels' logits over that of the float logits."""
     divergence: float
     """Mean over frames of KL(float ‖ quantized) between the first level's CTC posteriors, in nats."""
 
@@ -35,47 +37,42 @@ class LayerDamage:
     scheme: str
     alone: Damage
     share: float
-    """Its part of the sum of all layers' squared errors, 0 to 1: independent roundings add up so."""
+    """Its part of the sum of all layers' squared errors, 0 to 1: independent rounding errors add up in squares."""
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """The report: most sensitive layer first."""
+    """The report, most sensitive layer first."""
 
     layers: tuple[LayerDamage, ...]
     together: Damage
-    """All layers quantized."""
+    """With all layers quantized."""
     frames: int
     """Frames of logits compared."""
 
 
-def float_twin(model: DeployableCTC) -> DeployableCTC:
-    """A copy whose layers can be replaced without the other's noticing; the weights themselves are shared."""
-    return copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
-
-
 @torch.inference_mode()
-def sensitivity(
-    original: DeployableCTC, quantized: DeployableCTC, clips: Sequence[Tensor], track: Track
-) -> Sensitivity:
-    """Compare with every quantized layer put alone into ``original``, on ``clips`` (1, T, F) float32 each.
+def sensitivity(original: CTCModel, quantized: CTCModel, clips: Sequence[Inputs], track: Track) -> Sensitivity:
+    """Compare ``original`` with itself with each quantized layer installed alone, on ``clips``.
 
-    One pass a layer and clip, which begins at the conformer layer that holds it: what comes before is float, so its
-    output is kept. A smoothed layer takes the LayerNorm in front along. Both models are left as they were.
+    One pass per layer and clip, resumed at the stage that holds the layer. The norm in front of a smoothed layer is
+    installed with it. Both models are unchanged afterwards.
     """
     layers = {name: module.scheme for name, module in quantized.named_modules() if isinstance(module, Quantized)}
+    stages = linear_stages(original)
     sums = {name: _Sums() for name in ("", *layers)}
     steps = ((clip, name) for clip in clips for name in sums)
     expected: tuple[Tensor, ...] = ()
-    passed: list[Tensor] = []
+    given: list[Any] = []
     for clip, name in track(steps, "Measuring each layer", len(clips) * len(sums)):
         if not name:
-            expected, passed = _run_float(original, clip)
-            found = quantized(clip, _length(clip))
+            *given, expected = given_to_stages(original, *clip)
+            logits = quantized(*clip)
         else:
-            with _alone(original, quantized, name), _resumed(original, passed, _position(original, name)):
-                found = original(clip, _length(clip))
-        sums[name].add(found, expected)
+            stage = stages[name].stage
+            with _alone(original, quantized, name):
+                logits = resume(original, stage, given[stage])
+        sums[name].add(logits, expected)
     squares = sum(sums[name].difference for name in layers)
     report = [
         LayerDamage(name, str(scheme), sums[name].damage(), sums[name].difference / squares if squares else 0.0)
@@ -90,12 +87,12 @@ class _Sums:
         self.difference = self.size = self.divergence = 0.0
         self.frames = 0
 
-    def add(self, found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
-        for one, other in zip(found, expected, strict=True):
+    def add(self, logits: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
+        for one, other in zip(logits, expected, strict=True):
             self.difference += float((one - other).double().square().sum())
             self.size += float(other.double().square().sum())
         posteriors = expected[0].double().log_softmax(-1)
-        ratio = posteriors - found[0].double().log_softmax(-1)
+        ratio = posteriors - logits[0].double().log_softmax(-1)
         self.divergence += float((posteriors.exp() * ratio).sum())
         self.frames += expected[0].shape[1]
 
@@ -103,60 +100,38 @@ class _Sums:
         return Damage(math.sqrt(self.difference / self.size), self.divergence / self.frames)
 
 
-class _Given(nn.Module):
-    """Stands for the conformer layers before: gives what they gave."""
+class _Unsmoothed(nn.Module):
+    """A float Linear behind a smoothed norm: its inputs are multiplied by the scales that the norm is divided by."""
 
-    def __init__(self, hidden: Tensor) -> None:
+    def __init__(self, linear: nn.Module, scales: Tensor) -> None:
         super().__init__()
-        self.hidden = hidden
+        self.linear = linear
+        self.scales = scales
 
-    def forward(self, hidden: Tensor, mask: Tensor, index: Tensor | None) -> Tensor:
-        return self.hidden
-
-
-def _run_float(model: DeployableCTC, clip: Tensor) -> tuple[tuple[Tensor, ...], list[Tensor]]:
-    """The logits, and what each conformer layer gave."""
-    passed: list[Tensor] = []
-    hooks = [layer.register_forward_hook(lambda *arguments: passed.append(arguments[2])) for layer in model.layers]
-    try:
-        return model(clip, _length(clip)), passed
-    finally:
-        for hook in hooks:
-            hook.remove()
+    def forward(self, input: Tensor) -> Tensor:
+        return self.linear(input * self.scales)  # type: ignore[no-any-return]
 
 
 @contextmanager
-def _alone(original: DeployableCTC, quantized: DeployableCTC, name: str) -> Iterator[None]:
-    norm = norm_of_linear(original).get(name)
-    names = [name] if norm is None else [name, norm]
-    kept = {name: original.get_submodule(name) for name in names}
-    try:
-        for name in names:
-            replace(original, name, quantized.get_submodule(name))
+def _alone(original: CTCModel, quantized: CTCModel, name: str) -> Iterator[None]:
+    sources = {name: quantized.get_submodule(name)}
+    folded = next((one for one in norm_folds(original) if name in one.linears), None)
+    if folded is not None:
+        norm, smoothed = original.get_submodule(folded.source), quantized.get_submodule(folded.source)
+        sources[folded.source] = smoothed
+        others = [other for other in folded.linears if other != name]
+        if others:
+            scales = _smoothing_scales(norm, smoothed)
+            sources |= {other: _Unsmoothed(original.get_submodule(other), scales) for other in others}
+    with swapped(original, sources):
         yield
-    finally:
-        for name, module in kept.items():
-            replace(original, name, module)
 
 
-@contextmanager
-def _resumed(model: DeployableCTC, passed: list[Tensor], position: int) -> Iterator[None]:
-    layers = model.layers
-    if position > 0:
-        model.layers = nn.ModuleList([_Given(passed[position - 1]), *layers[position:]])
-    try:
-        yield
-    finally:
-        model.layers = layers
-
-
-def _position(model: DeployableCTC, name: str) -> int:
-    """Number of conformer layers that come before the layer called ``name``."""
-    room, _, rest = name.partition(".")
-    if room == "layers":
-        return int(rest.partition(".")[0])
-    return 0 if room == "projection" else len(model.layers)
-
-
-def _length(clip: Tensor) -> Tensor:
-    return torch.tensor([clip.shape[1]])
+def _smoothing_scales(norm: Any, smoothed: Any) -> Tensor:
+    """The scales (channels,) by which the outputs of ``norm`` were divided; 1 where a channel is always zero."""
+    scales = torch.ones_like(norm.weight)
+    for name in ("bias", "weight"):  # the same ratio in both, wherever neither is zero
+        before, after = getattr(norm, name, None), getattr(smoothed, name, None)
+        if before is not None and after is not None:
+            scales = torch.where(after == 0, scales, before / after)
+    return scales

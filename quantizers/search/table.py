@@ -1,30 +1,31 @@
-"""What each unit loses in each format, one unit at a time, the rest in float."""
+"""The loss of each unit in each format, one unit at a time, the rest in float."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor, nn
 
-from ...models import DeployableCTC
+from ...models import CTCModel
 from ...models.greedy import greedy
-from ...models.layers.attention import key_mask, relative_index
-from ..technique import CalibrationSet, Track, replace
+from ...models.stages import given_to_stages, packed, resume, unpacked
+from ..calibration import CalibrationSet, Track
+from ..layers.rewrite import swapped
 from .ledger import Ledger
 from .units import Unit
 
+ALGORITHM_VERSION = 1
+"""To be raised with every change of what a loss is, so that no ledger returns the old ones."""
+
 CLIPS = 32
-# Parameters times seconds of a clip: the small model hears whole sentences, one of 600 M a word or two.
+# Parameters times seconds of a clip: small models are measured on whole sentences, one of 600 M on a word or two.
 _PARAMETER_SECONDS = 4e8
 _LEAST_SECONDS, _MOST_SECONDS = 0.8, 4.0
-_FRAMES_PER_SECOND = 50
 _BATCH = 16
-HEARD = f"{CLIPS} clips, {_LEAST_SECONDS} to {_MOST_SECONDS} s, {_PARAMETER_SECONDS:g}"
-"""What decides the audio that layers are measured on, beside the model and the calibration set."""
 
 Ids = list[int]
 
@@ -41,20 +42,26 @@ class Loss:
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips side by side: features (B, T, F) and lengths (B,)."""
+    """Clips side by side: inputs (B, T, …) and lengths (B,)."""
 
-    features: Tensor
+    inputs: Tensor
     lengths: Tensor
 
 
-def windows(model: DeployableCTC, calibration: CalibrationSet) -> list[Batch]:
-    """At most 32 clips, evenly spread, of each the middle: up to 4 s, of large models 0.8 s, in batches."""
+def identity() -> str:
+    """All that decides the losses beside the model, the calibration set and the layers."""
+    seconds = f"{_LEAST_SECONDS} to {_MOST_SECONDS} s, {_PARAMETER_SECONDS:g}"
+    return f"table {ALGORITHM_VERSION}, {CLIPS} clips, {seconds}"
+
+
+def windows(model: CTCModel, calibration: CalibrationSet) -> list[Batch]:
+    """The middle of at most 32 clips, evenly spread, in batches: up to 4 s each, of large models 0.8 s."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     seconds = min(_MOST_SECONDS, max(_LEAST_SECONDS, _PARAMETER_SECONDS / parameters))
-    frames = round(seconds * _FRAMES_PER_SECOND)
+    frames = round(seconds * model.front_end.frames_per_second)
     count = min(CLIPS, calibration.clips)
-    wanted = {place * calibration.clips // count for place in range(count)}
-    clips = [_middle(clip[0], frames) for place, clip in enumerate(calibration.features()) if place in wanted]
+    chosen = {index * calibration.clips // count for index in range(count)}
+    clips = [_middle(inputs[0], frames) for index, (inputs, _) in enumerate(calibration.inputs()) if index in chosen]
     clips.sort(key=len)
     return [_batch(clips[start : start + _BATCH]) for start in range(0, len(clips), _BATCH)]
 
@@ -69,121 +76,70 @@ def _batch(clips: Sequence[Tensor]) -> Batch:
     return Batch(nn.utils.rnn.pad_sequence(list(clips), batch_first=True), lengths)
 
 
-class Passed:
-    """The float model's posteriors and transcripts of the batches, and what every conformer layer was given."""
+class FloatPass:
+    """The float model's posteriors and transcripts of the batches, and the state given to every stage.
 
-    def __init__(self, model: DeployableCTC, batches: Sequence[Batch], blank: int) -> None:
-        self._model, self._batches, self._blank = model, batches, blank
-        self._hidden: list[list[Tensor]] = []
+    ``stages``: the stage that each Linear runs in.
+    """
+
+    def __init__(self, model: CTCModel, stages: Mapping[str, int], batches: Sequence[Batch], blank: int) -> None:
+        self._model, self._stages, self._blank = model, stages, blank
+        self._lengths = [model.output_lengths(batch.lengths) for batch in batches]
+        self._given: list[list[Any]] = []
         self._posteriors: list[list[Tensor]] = []
         self._transcripts: list[Ids] = []
-        self._outputs = [self._begin(batch) for batch in batches]
-        for batch, logits in zip(batches, self._outputs, strict=True):
-            self._posteriors.append([level.log_softmax(-1) for level in logits])
-            self._transcripts += greedy(logits[0], self._lengths(batch), blank)
-        del self._outputs
+        for batch, lengths in zip(batches, self._lengths, strict=True):
+            with torch.inference_mode():
+                *given, logits = given_to_stages(model, batch.inputs, batch.lengths)
+                self._given.append([packed(one) for one in given])
+                self._posteriors.append([level.log_softmax(-1) for level in logits])
+            self._transcripts += greedy(logits[0], lengths, blank)
 
     @torch.inference_mode()
-    def _begin(self, batch: Batch) -> tuple[Tensor, ...]:
-        given: list[Tensor] = []
-        hooks = [
-            layer.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0])) for layer in self._model.layers
-        ]
-        try:
-            return self._model(batch.features, batch.lengths)  # type: ignore[no-any-return]
-        finally:
-            for hook in hooks:
-                hook.remove()
-            self._hidden.append(given)
-
-    def loss(self, unit: Unit, twin: DeployableCTC) -> Loss:
-        """With the layers of ``unit`` as ``twin`` has them; the pass begins at the conformer layer that holds them."""
+    def loss(self, unit: Unit, variant: CTCModel) -> Loss:
+        """With the layers of ``unit`` from ``variant``; the pass resumes at the stage that holds them."""
         divergence, frames, edits, symbols = 0.0, 0, 0, 0
         references = iter(self._transcripts)
-        with swapped(self._model, dict.fromkeys(unit.layers, twin)):
-            for place, batch in enumerate(self._batches):
-                logits = self._resume(place, position(self._model, unit.layers[0]))
-                lengths = self._lengths(batch)
-                divergence += _divergence(self._posteriors[place], logits, lengths)
+        stage = min(self._stages[name] for name in unit.layers)
+        with swapped(self._model, {name: variant.get_submodule(name) for name in unit.layers}):
+            for given, posteriors, lengths in zip(self._given, self._posteriors, self._lengths, strict=True):
+                logits = resume(self._model, stage, unpacked(given[stage]))
+                divergence += _divergence(posteriors, logits, lengths)
                 frames += int(lengths.sum())
-                for found in greedy(logits[0], lengths, self._blank):
+                for ids in greedy(logits[0], lengths, self._blank):
                     expected = next(references)
-                    edits += Levenshtein.distance(found, expected)
+                    edits += Levenshtein.distance(ids, expected)
                     symbols += len(expected)
         return Loss(divergence / frames, edits / max(symbols, 1))
 
-    @torch.inference_mode()
-    def _resume(self, place: int, start: int) -> tuple[Tensor, ...]:
-        model, batch = self._model, self._batches[place]
-        if start < 0:
-            return model(batch.features, batch.lengths)  # type: ignore[no-any-return]
-        frames = batch.features.shape[1]
-        if start < len(model.layers):
-            hidden = self._hidden[place][start]
-            mask = key_mask(batch.lengths, frames, hidden.dtype)
-            index = None if model.distances is None else relative_index(frames, *model.distances, hidden.device)
-            for layer in list(model.layers)[start:]:
-                hidden = layer(hidden, mask, index)
-            passed = hidden if model.adapter is None else model.adapter(hidden, batch.lengths)
-            return torch.split(model.heads(passed), list(model.levels.values()), dim=-1)
-        return model(batch.features, batch.lengths)  # type: ignore[no-any-return]
-
-    def _lengths(self, batch: Batch) -> Tensor:
-        return output_lengths(self._model, batch.lengths)
-
 
 def measure(
-    passed: Passed,
-    twins: Mapping[str, DeployableCTC],
+    float_pass: FloatPass,
+    variants: Mapping[str, CTCModel],
     all_units: Sequence[Unit],
     ledgers: Mapping[str, Ledger],
     track: Track,
 ) -> dict[tuple[str, str], Loss]:
-    """The loss of every (unit, format), by name; those in the ledgers are not measured again."""
-    steps = [(unit, form) for unit in all_units for form in twins]
-    found: dict[tuple[str, str], Loss] = {}
-    for unit, form in track(steps, "Measuring each layer in each format", len(steps)):
-        known = ledgers[form].get(unit.name)
+    """The loss of every (unit, format), by name; those in the ledgers are not measured again.
+
+    ``variants``: for each format a model whose Linears all have it.
+    """
+    steps = [(unit, format_name) for unit in all_units for format_name in variants]
+    losses: dict[tuple[str, str], Loss] = {}
+    for unit, format_name in track(steps, "Measuring each layer in each format", len(steps)):
+        known = ledgers[format_name].get(unit.name)
         if known is None:
-            loss = passed.loss(unit, twins[form])
+            loss = float_pass.loss(unit, variants[format_name])
             known = [loss.divergence, loss.disagreement]
-            ledgers[form].put(unit.name, known)
-        found[unit.name, form] = Loss(*known)
-    return found
+            ledgers[format_name].put(unit.name, known)
+        losses[unit.name, format_name] = Loss(*known)
+    return losses
 
 
-@contextmanager
-def swapped(model: DeployableCTC, sources: Mapping[str, DeployableCTC]) -> Iterator[None]:
-    """Within, each layer named is that of its source."""
-    kept = {name: model.get_submodule(name) for name in sources}
-    try:
-        for name, source in sources.items():
-            replace(model, name, source.get_submodule(name))
-        yield
-    finally:
-        for name, module in kept.items():
-            replace(model, name, module)
-
-
-def position(model: DeployableCTC, name: str) -> int:
-    """The conformer layer that holds the layer called ``name``; −1 before the first, their number after the last."""
-    room, _, rest = name.partition(".")
-    if room == "layers":
-        return int(rest.partition(".")[0])
-    return -1 if room == "projection" else len(model.layers)
-
-
-def output_lengths(model: DeployableCTC, lengths: Tensor) -> Tensor:
-    """Valid frames of logits."""
-    for kernel, stride, padding in model.subsampling:
-        lengths = torch.div(lengths + 2 * padding - kernel, stride, rounding_mode="floor") + 1
-    return lengths
-
-
-def _divergence(expected: Sequence[Tensor], found: Sequence[Tensor], lengths: Tensor) -> float:
+def _divergence(expected: Sequence[Tensor], logits: Sequence[Tensor], lengths: Tensor) -> float:
     valid = torch.arange(expected[0].shape[1])[None] < lengths[:, None]
     total = 0.0
-    for one, other in zip(expected, found, strict=True):
+    for one, other in zip(expected, logits, strict=True):
         # In float64: a divergence of 1e-7 nats is lost in the rounding of float32.
         reference = one.double()
         ratio = reference - other.double().log_softmax(-1)

@@ -1,14 +1,15 @@
-"""Dynamic INT8: weights rounded once, each input rounded by its own range as it comes. Needs no data."""
+"""Dynamic INT8: weights are rounded once, each input by its own range at run time. Needs no data."""
 
 from __future__ import annotations
 
-from ...models import DeployableCTC
+from ...models import CTCModel
+from ..calibration import Work
 from ..layers.quantized import DynamicLinear
-from ..technique import CalibrationSet, Options, quantizable, replace
+from ..layers.rewrite import quantizable, replace
+from ..options import Quantization
 
 
-def dynamic(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
+def apply(model: CTCModel, quantization: Quantization, work: Work) -> None:
     """Replace every chosen Linear by a DynamicLinear."""
-    for name, linear in quantizable(model, options.exclude):
+    for name, linear in quantizable(model, quantization.exclude):
         replace(model, name, DynamicLinear(linear))
-    return model

@@ -1,80 +1,104 @@
-"""GPTQ: each layer's weights are rounded input by input, and those not yet rounded make up for the error.
+"""GPTQ: each layer's weights are rounded input by input, and the weights not yet rounded compensate the error.
 
 Frantar et al. 2022, arXiv:2210.17323. With the inputs X of a layer on calibration audio and H = XᵀX, rounding weight i
 of a row to q errs by (w_i − q) / U_ii, where UᵀU = H⁻¹ (Cholesky); adding −error · U_i,i+1… to the weights that
-follow keeps the layer's output nearest. Layers see what their quantized predecessors give.
+follow keeps the layer's output nearest. Layers see the outputs of their quantized predecessors.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
-from ...models import DeployableCTC
+from ...models import CTCModel
+from ...models.stages import linear_stages
+from ..calibration import CalibrationSet, Work
+from ..errors import QuantizationError, TooFewFramesError
 from ..layers import grid
 from ..layers.grouped import GroupedLinear
+from ..layers.rewrite import check_groups, quantizable, replace
+from ..options import Quantization
 from ..scheme import WeightScheme
-from ..technique import CalibrationSet, Options, QuantizationError, check_groups, quantizable, replace
 from .journal import Journal
 from .sequential import Sequence
 
-# Columns after which the weights that follow are brought up to date in one product, as in the authors' code.
+ALGORITHM_VERSION = 1
+"""To be raised with every change that gives other codes, so that no journal returns the old ones."""
+
+# Columns after which the weights that follow are updated in one product, as in the authors' code.
 _BLOCK = 128
-# Of the model's input: no layer before the adapter sees fewer.
-FRAMES_PER_SECOND = 50
 
 
-class TooFewFramesError(QuantizationError):
-    """Calibration audio of which no Hessian can be made."""
+@dataclass(frozen=True)
+class Notes:
+    """For the manifest."""
+
+    damping: float
+    activation_order: bool
 
 
 class Hessian:
-    """XᵀX (in, in) of a layer's inputs, over the frames seen."""
+    """XᵀX (in, in) of a layer's inputs, over all frames added."""
 
     def __init__(self, inputs: int) -> None:
         self.matrix = torch.zeros(inputs, inputs)
         self.frames = 0
 
     def add(self, rows: Tensor) -> None:
-        """Take in ``rows`` (frames, in)."""
+        """Add ``rows`` (frames, in)."""
         self.matrix.addmm_(rows.t(), rows)
         self.frames += rows.shape[0]
 
 
-def gptq(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
+def apply(model: CTCModel, quantization: Quantization, work: Work) -> Notes:
     """Replace every chosen Linear by a GroupedLinear. QuantizationError for too little audio."""
-    if calibration is None:
-        raise QuantizationError("GPTQ needs calibration audio; name it with --calibration")
-    linears = dict(quantizable(model, options.exclude))
-    check_groups(linears.items(), options.scheme)
-    check_frames(linears, calibration)
-    model.notes |= {"damping": options.damping, "activation_order": options.activation_order}
-    journal = Journal(options.journal, "gptq", options, calibration)
+    calibration = work.need_calibration("GPTQ")
+    linears = dict(quantizable(model, quantization.exclude))
+    check_groups(linears.items(), quantization.weight)
+    _check_frames(model, linears, calibration)
+    journal = Journal(work.journal, (identity(quantization), calibration.identity()))
     sequence = Sequence(model, calibration)
-    for segment, names in sequence.walk(linears, options.track):
-        if not names or journal.restore(model, segment, names):
+    for stage, names in sequence.walk(linears, work.track):
+        if not names or journal.restore(model, stage, names):
             continue
         for name in names:
             hessian = Hessian(linears[name].in_features)
-            sequence.show(segment, name, hessian.add)
-            replace(model, name, _quantized(name, linears[name], hessian, options))
-        journal.store(model, segment, names)
-    return model
+            sequence.observe(stage, name, hessian.add)
+            replace(model, name, _quantized(name, linears[name], hessian, quantization))
+        journal.store(model, names)
+    return Notes(quantization.gptq.damping, quantization.gptq.activation_order)
 
 
-def check_frames(linears: dict[str, nn.Linear], calibration: CalibrationSet) -> None:
-    """Raise QuantizationError where a layer has more inputs than there are frames: its Hessian would be singular."""
-    name, linear = max(linears.items(), key=lambda item: item[1].in_features)
-    frames = calibration.seconds * FRAMES_PER_SECOND
-    if frames < linear.in_features:
+def identity(quantization: Quantization) -> str:
+    """All that decides the codes beside the model and the calibration set."""
+    bits = sorted(quantization.bits_by_layer.items())
+    return f"gptq {ALGORITHM_VERSION} {quantization.weight!r} {bits} {quantization.exclude} {quantization.gptq!r}"
+
+
+def check(model: CTCModel, quantization: Quantization, calibration: CalibrationSet | None) -> None:
+    """Raise TooFewFramesError for too little audio."""
+    if calibration is not None:
+        _check_frames(model, dict(quantizable(model, quantization.exclude)), calibration)
+
+
+def _check_frames(model: CTCModel, linears: Mapping[str, nn.Linear], calibration: CalibrationSet) -> None:
+    """Raise TooFewFramesError where a layer has more inputs than frames: its Hessian would be singular."""
+    stages = linear_stages(model)
+    name = max(linears, key=lambda name: linears[name].in_features / stages[name].rows_per_second)
+    inputs, rate = linears[name].in_features, stages[name].rows_per_second
+    frames = calibration.seconds * rate
+    if frames < inputs:
         raise TooFewFramesError(
             f"calibration on {calibration.name} has {frames:.0f} frames, too few for the Hessian of {name}, which has "
-            f"{linear.in_features} inputs; give at least {linear.in_features / FRAMES_PER_SECOND:.0f} s of audio"
+            f"{inputs} inputs; give at least {inputs / rate:.0f} s of audio"
         )
 
 
-def _quantized(name: str, linear: nn.Linear, hessian: Hessian, options: Options) -> GroupedLinear:
-    scheme = options.weight(name)
+def _quantized(name: str, linear: nn.Linear, hessian: Hessian, quantization: Quantization) -> GroupedLinear:
+    scheme, options = quantization.weight_of(name), quantization.gptq
     if not torch.isfinite(hessian.matrix).all():
         raise QuantizationError(f"the inputs of {name} are not finite; check the calibration audio and the checkpoint")
     codes, values = gptq_codes(
@@ -92,9 +116,9 @@ def gptq_codes(
 ) -> tuple[Tensor, grid.Grid]:
     """Codes (out, in) uint8 and grid of ``weight`` (out, in), given XᵀX (in, in) of its inputs.
 
-    ``damping``: what is added to the diagonal, as a part of its mean. ``activation_order``: inputs with the largest
-    squares first, while there are still many weights to make up for them. Groups stay those of the inputs' own order,
-    so the grid is chosen before, from the weights as they were.
+    ``damping``: added to the diagonal, as a part of its mean. ``activation_order``: inputs with the largest squares
+    first, while many weights are left to compensate them. Groups follow the inputs' stored order, so the grid is
+    chosen in advance, from the float weights.
     """
     assert scheme.group_size is not None
     hessian, weight = hessian.clone(), weight.detach().float().clone()
@@ -105,7 +129,7 @@ def gptq_codes(
     diagonal += damping * diagonal.mean()
     order = torch.argsort(diagonal, descending=True) if activation_order else torch.arange(len(diagonal))
     upper = _inverse_cholesky(hessian[order][:, order])
-    # The whole range: with errors made up for, cutting ranges off lost more than it won (bundled model: 0.0160 against
+    # The whole range: with compensated errors, cutting ranges off increased the error (bundled model: 0.0160 against
     # 0.0155 at 4 bits, 0.093 against 0.084 at 2).
     fixed = grid.by_range(weight, scheme)
     weight = weight[:, order]

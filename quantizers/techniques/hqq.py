@@ -1,23 +1,27 @@
-"""HQQ: zero points between the codes, where most weights of a group are rounded least. Needs no data.
+"""HQQ: float zero points that minimize the sum of |error|^p of a group's weights. Needs no data.
 
-Badri & Shaji 2023, https://mobiusml.github.io/hqq_blog: the sum of |error|^p with p < 1 forgives a few large errors and
-presses all the others. It is split in two (half-quadratic): errors that may stay are what a generalized shrinkage
-leaves of them, and the zero point is the mean of what explains the rest; both in turns, while the errors are tied to
-their copies ever more. Errors are in steps of the grid here, so that the constants serve weights of any size.
+Badri & Shaji 2023, https://mobiusml.github.io/hqq_blog. With p < 1 the sum tolerates a few large errors and reduces all
+others. It is minimized by half-quadratic splitting, alternating two steps: a generalized shrinkage of the errors, and a
+zero point that is the mean of the remainder; the coupling of the two grows in each turn. Errors are measured in steps
+of the grid, so that the constants serve weights of any size.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 
 import torch
 from torch import Tensor
 
-from ...models import DeployableCTC
+from ...models import CTCModel
+from ..calibration import CalibrationSet, Work
+from ..errors import QuantizationError
 from ..layers import grid
 from ..layers.grouped import GroupedLinear
+from ..layers.rewrite import check_groups, quantizable, replace
+from ..options import Quantization
 from ..scheme import WeightScheme
-from ..technique import CalibrationSet, Options, QuantizationError, check_groups, quantizable, replace
 
 # The authors' constants.
 _NORM = 0.7
@@ -27,37 +31,43 @@ _TURNS = 20
 _SMALLEST_ERROR = 1e-6
 
 
-def hqq(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
+@dataclass(frozen=True)
+class Notes:
+    """For the manifest."""
+
+    zero_points: str = "float16"
+
+
+def apply(model: CTCModel, quantization: Quantization, work: Work) -> Notes:
     """Replace every chosen Linear by a GroupedLinear whose zero points are floats.
 
     QuantizationError where groups do not divide, or where the scheme has no zero points.
     """
-    linears = quantizable(model, options.exclude)
-    check_groups(linears, options.scheme)
-    check_zero_points(options)
-    model.notes["zero_points"] = "float16"
+    linears = quantizable(model, quantization.exclude)
+    check_groups(linears, quantization.weight)
+    check(model, quantization, work.calibration)
     for name, linear in linears:
-        scheme = replace_fields(options.weight(name), float_zero_points=True)
+        scheme = replace_fields(quantization.weight_of(name), float_zero_points=True)
         codes, scale, zero_point = hqq_codes(linear.weight.detach(), scheme)
         replace(model, name, GroupedLinear(codes, scale, zero_point, linear.bias, scheme))
-    return model
+    return Notes()
 
 
-def check_zero_points(options: Options) -> None:
-    """Raise QuantizationError for a scheme that has none."""
-    if options.scheme.symmetric or options.scheme.group_size is None:
+def check(model: CTCModel, quantization: Quantization, calibration: CalibrationSet | None) -> None:
+    """Raise QuantizationError for a scheme without zero points."""
+    if quantization.weight.symmetric or quantization.weight.group_size is None:
         raise QuantizationError("hqq chooses zero points, which symmetric schemes do not have; use --method mse")
 
 
 def hqq_codes(weight: Tensor, scheme: WeightScheme) -> tuple[Tensor, Tensor, Tensor]:
     """Codes (out, in) uint8, scales and zero points (out, groups) float32, of values that fp16 holds.
 
-    The scale is that of the group's range; of all zero points on the way, each group keeps the one that errs least.
+    The scale is that of the group's range. Each group keeps the zero point with the least error of all turns.
     """
     top = 2**scheme.bits - 1
     scale = grid.by_range(weight, scheme).scale
     steps = weight.float().view(*scale.shape, -1) / scale[..., None]
-    # Begun at a whole number it would end nearer to one, and the bundled model err more (0.146, 0.136 at 2 bits).
+    # Starting at a whole number would end nearer to one: error of the bundled model at 2 bits 0.146, against 0.136.
     best = zero_point = -steps.amin(-1, keepdim=True).clamp_max(0.0)
     least = torch.full_like(best, torch.inf)
     tie = _TIE
@@ -75,6 +85,6 @@ def hqq_codes(weight: Tensor, scheme: WeightScheme) -> tuple[Tensor, Tensor, Ten
 
 
 def _shrunk(error: Tensor, tie: float) -> Tensor:
-    """What of the errors may stay: the generalized soft threshold of |·|^p."""
+    """The generalized soft threshold of |·|^p, applied to the errors."""
     size = error.abs()
     return error.sign() * torch.relu(size - size.clamp_min(_SMALLEST_ERROR).pow(_NORM - 1.0) / tie)

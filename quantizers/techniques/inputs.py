@@ -1,40 +1,42 @@
-"""What weight-only techniques leave of the layers' inputs, rounded too where the engine multiplies integers."""
+"""Rounding the inputs of layers with grouped weights, for engines that multiply integers."""
 
 from __future__ import annotations
 
 import torch
 
-from ...models import DeployableCTC
+from ...models import CTCModel
+from ..calibration import CalibrationSet
+from ..errors import QuantizationError
 from ..layers import grid
 from ..layers import operators as ops
 from ..layers.grouped import GroupedLinear
 from ..layers.quantized import StaticLinear
+from ..layers.rewrite import replace
+from ..options import Quantization
 from ..scheme import ActivationScheme, Scheme
-from ..technique import CalibrationSet, Options, QuantizationError, replace
 from .static import check_finite, make_observer, stream
 
 
-def round_inputs(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
-    """Round the inputs of every GroupedLinear as ``options.activation`` says.
+def round_inputs(model: CTCModel, quantization: Quantization, calibration: CalibrationSet | None) -> None:
+    """Round the inputs of every GroupedLinear as ``quantization.activation`` says.
 
-    ``grouped`` needs no data, and leaves layers alone whose zero points are floats: no engine multiplies those as
-    integers. ``static`` makes StaticLinears of two-level schemes: 8-bit integers per output channel
-    that are 4-bit ones times whole numbers.
+    ``grouped`` needs no data, and skips layers whose zero points are floats: no engine multiplies those as integers.
+    ``static`` turns two-level schemes into StaticLinears: 8-bit integers per output channel that are 4-bit ones times
+    whole numbers.
     """
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, GroupedLinear)]
-    if options.activation == "grouped":
+    if quantization.activation == "grouped":
         for layer in (layer for _, layer in layers if not layer.scheme.weight.float_zero_points):
             layer.scheme = Scheme(layer.scheme.weight, ActivationScheme("grouped"))
-    elif options.activation == "static" and layers:
+    elif quantization.activation == "static" and layers:
         if calibration is None:
             raise QuantizationError("static quantization needs calibration audio; name it with --calibration")
-        observers = {name: make_observer(options) for name, _ in layers}
+        observers = {name: make_observer(quantization.ranges) for name, _ in layers}
         stream(model, layers, calibration, lambda name, values, _: observers[name].observe(values))
         ranges = {name: observer.range() for name, observer in observers.items()}
         check_finite(calibration, ranges)
         for name, layer in layers:
             replace(model, name, _static(layer, ranges[name]))
-    return model
 
 
 def _static(layer: GroupedLinear, limits: tuple[float, float]) -> StaticLinear:

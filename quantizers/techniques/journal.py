@@ -1,4 +1,4 @@
-"""Finished segments of a long quantization, kept on disk so that it goes on where it was killed."""
+"""Finished stages of a long quantization, kept on disk so that an interrupted one resumes."""
 
 from __future__ import annotations
 
@@ -9,37 +9,39 @@ from pathlib import Path
 
 import torch
 
-from ...models import DeployableCTC
+from ...models import CTCModel
+from ..errors import QuantizationError
 from ..layers.grouped import GroupedLinear
+from ..layers.rewrite import replace
 from ..scheme import WeightScheme
-from ..technique import CalibrationSet, Options, QuantizationError, make_folder, model_hash, replace
+from ..storage import make_folder, model_hash
 
 _PARTS = ("codes", "scale", "zero_point", "bias")
 
 
 class Journal:
-    """A folder with a file a segment; None keeps nothing.
+    """A folder with one file per stage; without a folder nothing is kept.
 
-    A file is named by a hash over the float model, the options, the calibration set and the segments up to it, so that
-    it can serve no other model, and it appears whole or not at all.
+    A file's name is a hash over the float model, ``identity`` and the stages up to it, so that it cannot be used for
+    another model, other options or another version of the algorithm. Each file is written atomically.
     """
 
-    def __init__(self, folder: Path | None, technique: str, options: Options, calibration: CalibrationSet) -> None:
+    def __init__(self, folder: Path | None, identity: Iterable[str]) -> None:
         self._folder = folder
         if folder is not None:
             make_folder(folder)
-        self._told = f"{technique} {options.identity()} {calibration.identity()}"
+        self._identity = " ".join(identity)
         self._key: str | None = None
         self._pending: Path | None = None
 
-    def restore(self, model: DeployableCTC, segment: str, names: Iterable[str]) -> bool:
-        """Put the quantized layers of a segment in place, if they were kept. To be called before they are replaced."""
+    def restore(self, model: CTCModel, stage: int, names: Iterable[str]) -> bool:
+        """Install the kept layers of a stage, if there are any; call it before the stage's layers are replaced."""
         if self._folder is None:
             return False
         from safetensors.torch import load_file
 
         names = list(names)
-        self._pending = self._path(model, segment, names)
+        self._pending = self._path(model, stage, names)
         if not self._pending.is_file():
             return False
         stored = load_file(self._pending)
@@ -50,8 +52,8 @@ class Journal:
             replace(model, name, GroupedLinear(codes, scale, zero_point, bias, scheme))
         return True
 
-    def store(self, model: DeployableCTC, segment: str, names: Iterable[str]) -> None:
-        """Keep the quantized layers of the segment for which ``restore`` was asked last."""
+    def store(self, model: CTCModel, names: Iterable[str]) -> None:
+        """Keep the quantized layers of the stage of the last call of ``restore``."""
         if self._pending is None:
             return
         from safetensors.torch import save_file
@@ -71,11 +73,11 @@ class Journal:
         except OSError as error:
             raise QuantizationError(f"{self._pending.parent}: cannot be written ({error.strerror or error})") from None
 
-    def _path(self, model: DeployableCTC, segment: str, names: list[str]) -> Path:
+    def _path(self, model: CTCModel, stage: int, names: list[str]) -> Path:
         assert self._folder is not None
         if self._key is None:
-            # Of the float model: nothing is replaced before the first segment is asked for.
-            self._key = f"{self._told} {model_hash(model)}"
-        # What a segment sees depends on those before it, which are named by the same key.
+            # The first call comes before any layer is replaced, so this hashes the float model.
+            self._key = f"{self._identity} {model_hash(model)}"
+        # The inputs of a stage depend on the stages before it, so their names enter the key.
         self._key = hashlib.sha256(" ".join((self._key, *names)).encode()).hexdigest()
-        return self._folder / f"{segment}-{self._key[:24]}.safetensors"
+        return self._folder / f"stage-{stage:03d}-{self._key[:24]}.safetensors"

@@ -1,36 +1,37 @@
-"""Weight-only by rounding to nearest: the size goes down, the computation stays in float. Needs no data."""
+"""Weight-only by rounding to nearest: weights get smaller, the computation stays in float. Needs no data."""
 
 from __future__ import annotations
 
-from ...models import DeployableCTC
+from ...models import CTCModel
+from ..calibration import Work
 from ..layers import grid
 from ..layers.grouped import GroupedLinear
 from ..layers.quantized import WeightOnlyLinear
-from ..technique import CalibrationSet, Options, check_groups, quantizable, replace
+from ..layers.rewrite import check_groups, quantizable, replace
+from ..options import Quantization
 
 
-def rtn(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
+def apply(model: CTCModel, quantization: Quantization, work: Work) -> None:
     """Replace every chosen Linear by a WeightOnlyLinear, or by a GroupedLinear where the scheme has groups.
 
     Each grid spans the whole range of its weights. Raises QuantizationError where groups do not divide.
     """
-    return _by(grid.by_range, model, options)
+    _round(grid.by_range, model, quantization)
 
 
-def mse(model: DeployableCTC, options: Options, calibration: CalibrationSet | None) -> DeployableCTC:
-    """The same with grids that cut ranges off where that makes the squared error of the weights least."""
-    return _by(grid.by_error, model, options)
+def apply_mse(model: CTCModel, quantization: Quantization, work: Work) -> None:
+    """Like ``apply``, with ranges cut off where that makes the squared error of the weights least."""
+    _round(grid.by_error, model, quantization)
 
 
-def _by(choose: grid.Choose, model: DeployableCTC, options: Options) -> DeployableCTC:
-    linears = quantizable(model, options.exclude)
-    check_groups(linears, options.scheme)
+def _round(choose: grid.Choose, model: CTCModel, quantization: Quantization) -> None:
+    linears = quantizable(model, quantization.exclude)
+    check_groups(linears, quantization.weight)
     for name, linear in linears:
-        scheme, weight = options.weight(name), linear.weight.detach()
+        scheme, weight = quantization.weight_of(name), linear.weight.detach()
         if scheme.group_size is None:
             replace(model, name, WeightOnlyLinear(linear))
         else:
             chosen = choose(weight, scheme)
             codes = chosen.codes(weight, scheme.bits)
             replace(model, name, GroupedLinear(codes, chosen.scale, chosen.zero_point, linear.bias, scheme))
-    return model

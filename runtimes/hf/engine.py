@@ -94,7 +94,7 @@ class TransformersEngine:
         if method == "compressed-tensors" and _widens(self._device, compute):
             packed.keep_packed(model, compute)
         elif compute != torch.float32:
-            from ...kernels.linear import take_packed_weights
+            from ...gpu.linear import take_packed_weights
 
             take_packed_weights(model, compute)
             return model
@@ -170,7 +170,7 @@ def _dtype(options: EngineOptions, execution: Mapping[str, str]) -> torch.dtype:
         return torch.bfloat16
     if not installed("triton"):
         raise OptionError(f"precision {options.precision!r} needs triton; type: pip install 'qasr[kernels]'")
-    from ...kernels.nbits_matmul import INTERPRETED
+    from ...gpu.nbits_matmul import INTERPRETED
 
     if not options.device.startswith("cuda") and not INTERPRETED:
         raise OptionError(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ...kernels.layout import unpack
-from ...kernels.pack_quantized import replace_packed
+from ...gpu.layout import unpack
+from ...gpu.pack_quantized import replace_packed
 
 # Types as wide as the unpacked values of one byte, by bytes: the values are copied as one number.
 _WORDS = {4: torch.int32, 8: torch.int64, 16: torch.complex128}

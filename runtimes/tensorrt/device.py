@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels.cuda import check
-from ...kernels.errors import GpuError
+from ...gpu.cuda import check
+from ...gpu.errors import GpuError
 
 _GRAPHS = 16
 """Number of shapes whose graphs are kept. Recordings of similar length are batched, so shapes repeat."""

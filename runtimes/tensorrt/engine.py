@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ...artifacts import Artifact
 from ...audio import Floats
-from ...kernels import cuda, tensorrt
-from ...kernels.errors import GpuError
-from ...kernels.tensorrt import Log
+from ...gpu import cuda, tensorrt
+from ...gpu.errors import GpuError
+from ...gpu.tensorrt import Log
 from ..engine import check_signature
 from ..errors import DeviceError, InferenceError, OptionError, RuntimeLoadError
 from ..options import EngineOptions

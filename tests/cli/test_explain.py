@@ -12,9 +12,8 @@ import pytest
 
 from qasr import reference
 from qasr.artifacts import read
-from qasr.exporters import UnknownTargetError
+from qasr.exporters import CalibrationRequest, Request, RequestError, resolve
 from qasr.exporters.explain import explain
-from qasr.exporters.options import ExportOptions
 
 
 def qexport(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
@@ -53,7 +52,9 @@ def test_explains_without_exporting(tmp_path):
     ],
 )
 def test_every_kind_of_technique(target, method, scheme, strengths):
-    found = explain("reference", target, ExportOptions(method=method, calibration_clips=8))
+    plan = resolve(Request(target=target, method=method))
+    few = CalibrationRequest(clips=8) if plan.needs_calibration else CalibrationRequest()
+    found = explain(Request(target=target, method=method, calibration=few))
     assert (found.method, found.clips) == (method, 4)
     assert {layer.scheme for layer in found.report.layers} == {scheme}
     assert len(found.report.layers) == 32
@@ -62,8 +63,8 @@ def test_every_kind_of_technique(target, method, scheme, strengths):
 
 
 def test_targets_that_quantize_nothing():
-    with pytest.raises(UnknownTargetError, match="onnx-fp32 quantizes nothing, so there is nothing to explain"):
-        explain("reference", "onnx-fp32", ExportOptions())
+    with pytest.raises(RequestError, match="onnx-fp32 quantizes nothing, so there is nothing to explain"):
+        explain(Request(target="onnx-fp32"))
 
 
 def test_explains_and_exports_with_warnings(tmp_path):
@@ -93,7 +94,7 @@ def test_explains_and_exports_with_warnings(tmp_path):
     ("arguments", "hint"),
     [
         (("--to", "onnx-fp32", "--explain"), "onnx-fp32 quantizes nothing, so there is nothing to explain"),
-        (("--to", "onnx-int8", "--strength", "0.5", "-o", "out"), "--strength is for --method smoothquant alone"),
+        (("--to", "onnx-int8", "--strength", "0.5", "-o", "out"), "--strength applies to --method smoothquant only"),
         (("--to", "onnx-int8", "--method", "smoothquant", "--strength", "2", "-o", "out"), "2.0 is not in the range"),
         (("--to", "onnx-int8"), "say where to write it: -o DIR"),
     ],

@@ -37,13 +37,13 @@ def test_explains(exported, tmp_path):
     ("arguments", "hint"),
     [
         (
-            ("onnx-mixed", "--budget-size", "300"),
-            "'300' is no size with a unit (kB, MB, GB, KiB, MiB, GiB), such as 300MB",
+            ("onnx-mixed", "--budget-size", "300XB"),
+            "'300XB' is not a size; write it as 1.5GB, 300MiB, 4G or a number of bytes",
         ),
         (("onnx-mixed", "--budget-per", "-1"), "-1.0 is not in the range x>=0"),
         (("onnx-mixed", "--budget-per", "1", "--precision-map", "typical"), "exclude each other"),
-        (("onnx-int8", "--budget-size", "3MB"), "--budget-size is for targets called …-mixed alone"),
-        (("onnx-int8", "--explain", "--plot", "f.html"), "--plot is for --explain of targets called …-mixed alone"),
+        (("onnx-int8", "--budget-size", "3MB"), "--budget-size applies to targets called …-mixed only"),
+        (("onnx-int8", "--explain", "--plot", "f.html"), "--plot applies to --explain of targets called …-mixed only"),
         (("onnx-mixed", "--explain", "--plot", "f.png"), "f.png is no .html file"),
         (("onnx-mixed", "--explain", "--precision-map", "typical"), "a precision map leaves nothing to choose"),
     ],
@@ -76,8 +76,8 @@ def test_a_plot_that_cannot_be_written(tmp_path):
     """Said before the search."""
     (tmp_path / "file").touch()
     for plot, hint in (
-        ("nowhere/f.html", "nowhere/f.html: there is no folder nowhere to write it to; make it first"),
-        ("file/f.html", "file/f.html: cannot be written (Not a directory); choose another place for --plot"),
+        ("nowhere/f.html", "nowhere/f.html: no folder nowhere to write it to; make it first"),
+        ("file/f.html", "file/f.html: cannot be written (Not a directory); choose another path for --plot"),
     ):
         done = qexport("--to", "onnx-mixed", "--explain", "--plot", plot, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (1, "")
@@ -97,5 +97,5 @@ def test_trying_a_plot_leaves_nothing_behind(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(QasrError, match=r"new.html: cannot be written \(Permission denied\); choose another place"):
+    with pytest.raises(QasrError, match=r"new.html: cannot be written \(Permission denied\); choose another path"):
         check_plot(tmp_path / "new.html")

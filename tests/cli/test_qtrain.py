@@ -43,7 +43,7 @@ def test_trains_exports_and_is_ticked(data, tmp_path, exported):
     again = run("qtrain", "--data", data, "-o", tmp_path / "tuned")
     assert (again.returncode, again.stderr) == (
         1,
-        f"qtrain: error: {tmp_path}/tuned: exists already; choose another place, or add --force to replace it\n",
+        f"qtrain: error: {tmp_path}/tuned: exists already; choose another folder, or add --force to replace it\n",
     )
     twice = run("qtrain", tmp_path / "tuned", "--data", data, "-o", tmp_path / "more")
     assert twice.returncode == 1

@@ -9,24 +9,25 @@ from qasr import reference
 from qasr.audio import AudioError, LogMel
 from qasr.data import read_audio_set
 from qasr.exporters import calibration
-from qasr.exporters.calibration import calibration_set, features_of, warnings
+from qasr.exporters.calibration import calibration_set, inputs_of, warnings
 
 
 def test_long_clips_are_cut(tmp_path, write_audio, speechlike):
     write_audio("a.wav", speechlike(3.0))
     found = calibration_set(read_audio_set(tmp_path, 1), LogMel(), 1.0, lambda items, description, total: items)
     assert (found.seconds, found.clips) == (1.0, 1)
-    (features,) = found.features()
-    assert tuple(features.shape) == (1, 49, 160)
+    ((inputs, lengths),) = found.inputs()
+    assert (tuple(inputs.shape), lengths.tolist()) == ((1, 49, 160), [49])
 
 
 def test_clips_that_are_too_short_are_named(tmp_path, write_audio, speechlike):
     write_audio("a.wav", speechlike(1.0))
     short = write_audio("b.wav", speechlike(0.012))
-    found = features_of(read_audio_set(tmp_path), LogMel())
-    assert tuple(next(found).shape) == (1, 49, 160)
+    clips = inputs_of(read_audio_set(tmp_path), LogMel())
+    inputs, lengths = next(clips)
+    assert (tuple(inputs.shape), lengths.tolist()) == ((1, 49, 160), [49])
     with pytest.raises(AudioError, match=rf"^{short}: lasts 12 ms, and the model needs 35 ms at least$"):
-        next(found)
+        next(clips)
 
 
 def test_sound_calibration_sets_bring_no_warning():
@@ -38,8 +39,8 @@ def test_too_little_audio(tmp_path, write_audio, speechlike):
     for number in range(3):
         write_audio(f"{number}.wav", speechlike(1.0 + number))
     assert warnings(read_audio_set(tmp_path, 9), 20.0) == [
-        f"calibration on {tmp_path.name}: 3 clips (6 s); ranges from so little audio cut off what they have not seen, "
-        "so other voices and rooms may be transcribed worse; give at least 32 clips and 30 s"
+        f"calibration on {tmp_path.name}: 3 clips (6 s); ranges from so little audio cut off values that it does not "
+        "hold, so other voices and rooms may be transcribed worse; give at least 32 clips and 30 s"
     ]
     (only,) = warnings(read_audio_set(tmp_path, 1), 20.0)
     assert ": 1 clip (1 s); " in only

@@ -17,11 +17,17 @@ import pytest
 from qasr import reference
 from qasr.artifacts import ArtifactExistsError, read
 from qasr.data import DataError
-from qasr.exporters import ExportError, ParityError, verify
+from qasr.exporters import (
+    CalibrationRequest,
+    ExportError,
+    ParityError,
+    QuantizationRequest,
+    Request,
+    VerificationRequest,
+    verification,
+)
 from qasr.exporters import pipeline as pipeline_module
-from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
-from qasr.quantizers import Options
 
 ROWS = [
     ("onnx-fp32", None),
@@ -29,7 +35,8 @@ ROWS = [
     ("onnx-int8", "dynamic"),
     ("onnx-int8", "static"),
 ]
-SMALL = {"calibration_clips": 4, "verification_clips": 2}
+FEW = CalibrationRequest(clips=4)
+QUICK = VerificationRequest(clips=2)
 
 
 @pytest.fixture(params=ROWS, ids=[f"{target} {method or ''}".strip() for target, method in ROWS])
@@ -105,14 +112,15 @@ def test_graph_is_dynamic_and_anonymous(artifact):
 
 def test_same_input_same_hashes(exported, tmp_path):
     first = exported("onnx-int8", "static")
-    second = export("reference", "onnx-int8", tmp_path / "again", ExportOptions())
+    second = export(Request(target="onnx-int8"), tmp_path / "again")
     assert second.manifest.files == first.manifest.files
     assert second.manifest.calibration == first.manifest.calibration
 
 
 def test_calibration_is_recorded_and_matters(exported, tmp_path):
-    options = ExportOptions(quantization=Options(observer="percentile", percentile=99.9), **SMALL)
-    other = export("reference", "onnx-int8", tmp_path / "other", options)
+    percentile = QuantizationRequest(observer="percentile", percentile=99.9)
+    request = Request(target="onnx-int8", quantization=percentile, calibration=FEW, verification=QUICK)
+    other = export(request, tmp_path / "other")
     record = other.manifest.calibration
     assert (record.name, record.utterances, record.observer) == ("manifest.jsonl", 4, "percentile 99.9")
     assert exported("onnx-int8", "static").manifest.calibration.utterances == 64
@@ -120,9 +128,9 @@ def test_calibration_is_recorded_and_matters(exported, tmp_path):
 
 
 def test_own_calibration_folder(tmp_path):
-    options = ExportOptions(calibration=reference.EVALUATION.parent, **SMALL)
-    made = export("reference", "onnx-int8", tmp_path / "own", options)
-    assert made.manifest.calibration.name == "evaluation"
+    calibration = CalibrationRequest(source=reference.EVALUATION.parent, clips=4)
+    artifact = export(Request(target="onnx-int8", calibration=calibration, verification=QUICK), tmp_path / "own")
+    assert artifact.manifest.calibration.name == "evaluation"
 
 
 def test_static_of_somebodys_checkpoint_needs_their_audio(tmp_path):
@@ -130,7 +138,7 @@ def test_static_of_somebodys_checkpoint_needs_their_audio(tmp_path):
 
     shutil.copytree(reference.CHECKPOINT, tmp_path / "mine")
     with pytest.raises(DataError, match=r"mine: static quantization needs audio like that .*add --calibration"):
-        export(str(tmp_path / "mine"), "onnx-int8", tmp_path / "out", ExportOptions())
+        export(Request(model=str(tmp_path / "mine"), target="onnx-int8"), tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
 
 
@@ -139,46 +147,46 @@ def test_existing_output_is_refused_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "out" / "precious").touch()
     monkeypatch.setattr(pipeline_module, "open_checkpoint", lambda *_, **__: pytest.fail("work was begun"))
     with pytest.raises(ArtifactExistsError):
-        export("reference", "onnx-fp32", tmp_path / "out", ExportOptions(force=True))
+        export(Request(target="onnx-fp32"), tmp_path / "out", force=True)
 
 
 def test_parity_failure_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
-    original = verify.run_artifact
+    original = verification.run_artifact
 
     def disturbed(*arguments):
         logits, kernels = original(*arguments)
         logits[0]["phonemes"][3] += 10.0
         return logits, kernels
 
-    monkeypatch.setattr(verify, "run_artifact", disturbed)
+    monkeypatch.setattr(verification, "run_artifact", disturbed)
     with pytest.raises(
         ParityError, match=r"differs from its torch model: relative error .* over 2 clips, allowed 0.0001"
     ):
-        export("reference", "onnx-fp32", tmp_path / "out", ExportOptions(**SMALL))
+        export(Request(target="onnx-fp32", verification=QUICK), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_logits_that_are_no_numbers(tmp_path, monkeypatch):
-    original = verify.run_artifact
+    original = verification.run_artifact
 
     def broken(*arguments):
         logits, kernels = original(*arguments)
         logits[1]["ghonna"][0, 0] = np.nan
         return logits, kernels
 
-    monkeypatch.setattr(verify, "run_artifact", broken)
+    monkeypatch.setattr(verification, "run_artifact", broken)
     with pytest.raises(ParityError, match="logits are not finite; the model's activations overflow this precision"):
-        export("reference", "onnx-fp32", tmp_path / "out", ExportOptions(**SMALL))
+        export(Request(target="onnx-fp32", verification=QUICK), tmp_path / "out")
 
 
 def test_int8_that_computes_in_float_is_an_error(tmp_path, monkeypatch):
-    original = verify.run_artifact
-    monkeypatch.setattr(verify, "run_artifact", lambda *arguments: (original(*arguments)[0], {"MatMul": 46}))
+    original = verification.run_artifact
+    monkeypatch.setattr(verification, "run_artifact", lambda *arguments: (original(*arguments)[0], {"MatMul": 46}))
     with pytest.raises(
         ExportError,
         match=r"engine executed 0 kernels with integer weights for 32 quantized layers .MatMul.; the",
     ):
-        export("reference", "onnx-int8", tmp_path / "out", ExportOptions(method="dynamic", **SMALL))
+        export(Request(target="onnx-int8", method="dynamic", verification=QUICK), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -195,7 +203,7 @@ def test_artifact_that_does_not_load(tmp_path, monkeypatch):
     with pytest.raises(
         ExportError, match=r"could not be loaded and run in a fresh process .*ONNX Runtime cannot load it"
     ):
-        export("reference", "onnx-fp32", tmp_path / "out", ExportOptions(**SMALL))
+        export(Request(target="onnx-fp32", verification=QUICK), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -228,15 +236,15 @@ def test_external_data_above_the_limit(tmp_path, monkeypatch):
     from qasr.exporters.onnx import writer as exporter
 
     monkeypatch.setattr(exporter, "_EXTERNAL_ABOVE_BYTES", 1 << 20)
-    made = export("reference", "onnx-fp32", tmp_path / "out", ExportOptions(**SMALL))
-    assert made.manifest.files["model.onnx_data"].bytes > 13_000_000
-    assert made.manifest.files["model.onnx"].bytes < 1_000_000
-    assert made.manifest.parity.relative_error < 1e-5
+    artifact = export(Request(target="onnx-fp32", verification=QUICK), tmp_path / "out")
+    assert artifact.manifest.files["model.onnx_data"].bytes > 13_000_000
+    assert artifact.manifest.files["model.onnx"].bytes < 1_000_000
+    assert artifact.manifest.parity.relative_error < 1e-5
 
 
 def test_manifest_is_plain_json(artifact):
     content = json.loads(artifact.folder.joinpath("manifest.json").read_text(encoding="utf-8"))
-    assert content["schema_version"] == 2
+    assert content["schema_version"] == 3
     assert content["levels"]["phonemes"]["tokens"][0] == "[PAD]"
 
 

@@ -9,11 +9,10 @@ import openvino as ov
 import pytest
 
 from qasr import load, reference
-from qasr.exporters import ExportError
-from qasr.exporters.openvino import rewrites as rewrites
-from qasr.exporters.options import ExportOptions
+from qasr.exporters import CalibrationRequest, QuantizationRequest, Request, RequestError, verification
+from qasr.exporters.openvino import rewrites
 from qasr.exporters.pipeline import export
-from qasr.quantizers import Options, QuantizationError
+from qasr.quantizers import QuantizationError
 
 TARGETS = ["onnx-int4", "onnx-int2", "openvino-int4", "openvino-int2", "openvino-w4a8"]
 LAYERS = 32
@@ -81,8 +80,8 @@ def test_transcribes(artifact):
 
 def test_same_input_same_hashes(exported, tmp_path):
     first = exported("openvino-int4").manifest
-    options = ExportOptions(calibration_clips=first.calibration.utterances)
-    again = export("reference", "openvino-int4", tmp_path / "again", options)
+    calibration = CalibrationRequest(clips=first.calibration.utterances)
+    again = export(Request(target="openvino-int4", calibration=calibration), tmp_path / "again")
     assert again.manifest.files == first.files
 
 
@@ -107,8 +106,8 @@ def test_scales_are_stored_as_float16(exported):
 
 
 def test_budget_and_groups_are_recorded(tmp_path):
-    options = ExportOptions(method="mse", quantization=Options(bits_budget=2.5, group_size=32, symmetric=True))
-    manifest = export("reference", "onnx-int2", tmp_path / "out", options).manifest
+    quantization = QuantizationRequest(bits_budget=2.5, group_size=32, symmetric=True)
+    manifest = export(Request(target="onnx-int2", method="mse", quantization=quantization), tmp_path / "out").manifest
     assert sorted(set(manifest.options["bits"].values())) == [2, 4]
     assert manifest.options["weights"] == "int2 in groups of 32"
     assert manifest.execution["input_group_size"] == "32"
@@ -117,19 +116,19 @@ def test_budget_and_groups_are_recorded(tmp_path):
 
 def test_groups_that_do_not_divide_leave_nothing(tmp_path, monkeypatch):
     """And cost nothing: the model is not even run."""
-    monkeypatch.setattr("qasr.exporters.pipeline.verify.run_torch", lambda *_: pytest.fail("the model was run"))
+    monkeypatch.setattr(verification, "run_torch", lambda *_: pytest.fail("the model was run"))
     with pytest.raises(QuantizationError, match="groups of 128 do not divide"):
-        export("reference", "onnx-int4", tmp_path / "out", ExportOptions(quantization=Options(group_size=128)))
+        export(Request(target="onnx-int4", quantization=QuantizationRequest(group_size=128)), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("target", ["hf-gptq", "hf-awq", "openvino-w4a8"])
 def test_zero_points_that_cannot_be_held(tmp_path, target):
     with pytest.raises(
-        ExportError,
+        RequestError,
         match=rf"{target} cannot hold zero points; leave --asymmetric out, or use onnx-int4 or openvino-int4",
     ):
-        export("reference", target, tmp_path / "out", ExportOptions(quantization=Options(symmetric=False)))
+        export(Request(target=target, quantization=QuantizationRequest(symmetric=False)), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,26 +8,39 @@ from collections import Counter
 import pytest
 
 from qasr import load, reference
-from qasr.exporters import ExportError, UnknownTargetError, find, floats, mixing
-from qasr.exporters.asked import Mixing, method
-from qasr.exporters.explain import explain_mixture
-from qasr.exporters.options import ExportOptions
+from qasr.exporters import (
+    CalibrationRequest,
+    ExportError,
+    MixingRequest,
+    QuantizationRequest,
+    Request,
+    RequestError,
+    find,
+    resolve,
+)
+from qasr.exporters.explain import explain
+from qasr.exporters.mixed.mixture import check_size
 from qasr.exporters.pipeline import export
-from qasr.quantizers import Options, QuantizationError
+from qasr.exporters.verification import float_execution
+from qasr.quantizers import QuantizationError
 
 LAYERS = 32
 
 
 @pytest.fixture(scope="module")
 def kept(exported):
-    """The options of ``exported``: what it has measured is not measured again."""
+    """Requests like those of ``exported``, which do not repeat its measurements."""
     artifact = exported("onnx-mixed")
 
-    def options(**asked):
-        quantization = Options(journal=artifact.folder.parent / "kept")
-        return ExportOptions(calibration_clips=16, quantization=quantization, mixing=Mixing(**asked))
+    def request(target="onnx-mixed", **mixing):
+        return Request(
+            target=target,
+            calibration=CalibrationRequest(clips=16),
+            quantization=QuantizationRequest(journal=artifact.folder.parent / "kept"),
+            mixing=MixingRequest(**mixing),
+        )
 
-    return options
+    return request
 
 
 def size(manifest):
@@ -50,7 +63,7 @@ def test_default_budget(exported):
 def sized(kept, tmp_path_factory):
     """The manifest of the most accurate within 2.5 MB."""
     output = tmp_path_factory.mktemp("sized") / "out"
-    return export("reference", "onnx-mixed", output, kept(budget_bytes=2_500_000)).manifest
+    return export(kept(budget_bytes=2_500_000), output).manifest
 
 
 def test_budget_of_size(sized):
@@ -69,7 +82,7 @@ def test_every_layer_is_executed_as_its_format_says(sized):
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("mixing", "message"),
     [
         (
             {"budget_bytes": 1_000_000},
@@ -78,9 +91,9 @@ def test_every_layer_is_executed_as_its_format_says(sized):
         ({"precision_map": "nowhere"}, "nowhere: no such precision map"),
     ],
 )
-def test_what_cannot_be_had(kept, tmp_path, asked, message):
+def test_budgets_and_maps_that_cannot_be_met(kept, tmp_path, mixing, message):
     with pytest.raises(QuantizationError, match=message):
-        export("reference", "onnx-mixed", tmp_path / "out", kept(**asked))
+        export(kept(**mixing), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -88,7 +101,7 @@ def test_too_little_audio_for_a_budget(kept):
     with pytest.raises(
         QuantizationError, match=r"have \d+ symbols, too few to see a loss of 0.1 points; .*\(1000 symbols\)"
     ):
-        explain_mixture("reference", "onnx-mixed", kept(budget_points=0.1))
+        explain(kept(budget_points=0.1))
 
 
 def test_points_that_nothing_meets(monkeypatch, kept):
@@ -97,18 +110,19 @@ def test_points_that_nothing_meets(monkeypatch, kept):
 
     monkeypatch.setattr(techniques.Whole, "measure", lambda *_: Measured(0.5, 0.4, 0.1))
     with pytest.raises(QuantizationError, match=r"nothing loses at most 0.3 points: the most accurate .* loses 0.600"):
-        explain_mixture("reference", "onnx-mixed", kept(budget_points=0.3))
+        explain(kept(budget_points=0.3))
 
 
 def test_an_artifact_over_its_budget_is_an_error(exported):
-    with pytest.raises(ExportError, match=r"takes \d\.\d\d MB, over the 1.00 MB that were allowed"):
-        mixing.check_size(exported("onnx-mixed"), 1_000_000)
+    plan = resolve(Request(target="onnx-mixed", mixing=MixingRequest(budget_bytes=1_000_000)))
+    with pytest.raises(ExportError, match=r"takes \d\.\d\d MB, over the budget of 1.00 MB"):
+        check_size(exported("onnx-mixed"), plan)
 
 
 def test_map(kept, tmp_path):
     (tmp_path / "map.yaml").write_text("layers.0.*: bf16\n'*.attention.*': int8\nlayers.*: int4\n")
-    options = kept(precision_map=str(tmp_path / "map.yaml"))
-    manifest = export("reference", "openvino-mixed", tmp_path / "out", options).manifest
+    request = kept("openvino-mixed", precision_map=str(tmp_path / "map.yaml"))
+    manifest = export(request, tmp_path / "out").manifest
     assert (manifest.method, manifest.precision.quantized_layers) == ("map", 24)
     assert manifest.options["formats"]["layers.0.attention.qkv"] == "bf16"
     assert manifest.options["formats"]["layers.1.attention.qkv"] == "int8"
@@ -137,17 +151,17 @@ def test_amp(exported):
 
 def test_bf16_that_is_not_executed_is_an_error():
     with pytest.raises(ExportError, match="floats were to be computed in bf16, but the engine executed fp32"):
-        floats.executed(find("torch-amp-int8"), {"aten::bmm": 12})
-    assert floats.executed(find("onnx-int8"), {"MatMul": 1}) == {}
-    assert floats.executed(find("tensorrt-mixed"), {"product half x half": 1}) == {
+        float_execution(find("torch-amp-int8"), {"aten::bmm": 12})
+    assert float_execution(find("onnx-int8"), {"MatMul": 1}) == {}
+    assert float_execution(find("tensorrt-mixed"), {"product half x half": 1}) == {
         "floats": "stored in fp16, computed in fp16"
     }
 
 
 @pytest.mark.parametrize(
-    ("target", "name", "asked", "message"),
+    ("target", "name", "mixing", "message"),
     [
-        ("onnx-int8", None, {"budget_points": 1.0}, "--budget-per is for targets called …-mixed alone"),
+        ("onnx-int8", None, {"budget_points": 1.0}, "--budget-per applies to targets called …-mixed only"),
         (
             "onnx-mixed",
             None,
@@ -157,15 +171,15 @@ def test_bf16_that_is_not_executed_is_an_error():
         ("onnx-mixed", None, {"budget_points": 1.0, "budget_bytes": 9}, "--budget-per and --budget-size exclude each"),
         ("onnx-mixed", "map", {}, "the method map needs --precision-map"),
         ("onnx-mixed", "sensitivity", {"precision_map": "typical"}, "the method sensitivity takes no --precision-map"),
-        ("onnx-mixed", "static", {}, "the engine cannot express what the method 'static' makes"),
+        ("onnx-mixed", "static", {}, "the engine cannot express the layers of the method 'static'"),
     ],
 )
-def test_contradictions(target, name, asked, message):
-    with pytest.raises(UnknownTargetError, match=message):
-        method(find(target), name, Mixing(**asked))
+def test_contradictions(target, name, mixing, message):
+    with pytest.raises(RequestError, match=message):
+        resolve(Request(target=target, method=name, mixing=MixingRequest(**mixing)))
 
 
 def test_a_map_implies_its_method():
-    assert method(find("onnx-mixed"), None, Mixing()) == "sensitivity"
-    assert method(find("onnx-mixed"), None, Mixing(precision_map="typical")) == "map"
-    assert method(find("onnx-int8"), None, Mixing()) == "static"
+    assert resolve(Request(target="onnx-mixed")).method == "sensitivity"
+    assert resolve(Request(target="onnx-mixed", mixing=MixingRequest(precision_map="typical"))).method == "map"
+    assert resolve(Request(target="onnx-int8")).method == "static"

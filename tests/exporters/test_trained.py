@@ -12,12 +12,10 @@ import torch
 from onnx import numpy_helper
 
 from qasr import load, reference
-from qasr.exporters import ExportError
-from qasr.exporters.build import BuildOptions
-from qasr.exporters.explain import explain, explain_mixture
-from qasr.exporters.options import ExportOptions
+from qasr.exporters import ExportError, QuantizationRequest, Request, RequestError, VerificationRequest, find
+from qasr.exporters.explain import explain
 from qasr.exporters.pipeline import export
-from qasr.quantizers import Options
+from qasr.exporters.tensorrt.options import TensorRTOptions
 from qasr.quantizers.layers import stored
 from qasr.training import TrainingOptions
 from qasr.training.run import train
@@ -30,8 +28,15 @@ KINDS = {
     "int4": replace(QUICK, scheme="int4", start="mse"),
     "int4-symmetric": replace(QUICK, scheme="int4", partial=True, symmetric=True, start="mse"),
 }
-SMALL = ExportOptions(verification_clips=2, build=BuildOptions(onnx_only=True))
 CLIP = reference.EVALUATION.parent / "000-m3.flac"
+
+
+def request(checkpoint: Path, target: str, **more) -> Request:
+    """Verified on two clips; of engines that are compiled, the graph alone."""
+    engine = TensorRTOptions(onnx_only=True) if find(target).engine == "tensorrt" else None
+    return Request(
+        model=str(checkpoint), target=target, verification=VerificationRequest(clips=2), engine=engine, **more
+    )
 
 
 class Silent:
@@ -64,7 +69,7 @@ def layers_of(checkpoint: Path) -> dict[str, stored.Layer]:
 
 
 def test_scales_in_onnx(tuned, tmp_path):
-    artifact = export(str(tuned("int8")), "onnx-int8", tmp_path / "out", SMALL)
+    artifact = export(request(tuned("int8"), "onnx-int8"), tmp_path / "out")
     manifest = artifact.manifest
     assert (manifest.method, manifest.calibration) == ("qat", None)
     assert manifest.precision.quantized_layers == manifest.precision.integer_kernels == 34
@@ -87,7 +92,7 @@ def test_scales_in_onnx(tuned, tmp_path):
 
 
 def test_scales_in_torchscript(tuned, tmp_path):
-    artifact = export(str(tuned("int8-partial")), "torchscript-fbgemm", tmp_path / "out", SMALL)
+    artifact = export(request(tuned("int8-partial"), "torchscript-fbgemm"), tmp_path / "out")
     assert artifact.manifest.method == "qat-partial"
     assert artifact.manifest.precision.integer_kernels == 4 * 6
     assert "layers.2.convolution.pointwise1" in artifact.manifest.options["exclude"]
@@ -129,7 +134,7 @@ def _numbers(module):
     ],
 )
 def test_reaches_every_engine(tuned, tmp_path, kind, target):
-    artifact = export(str(tuned(kind)), target, tmp_path / "out", SMALL)
+    artifact = export(request(tuned(kind), target), tmp_path / "out")
     layers = layers_of(tuned(kind))
     manifest = artifact.manifest
     # A transformers checkpoint has q, k and v apart.
@@ -142,7 +147,7 @@ def test_reaches_every_engine(tuned, tmp_path, kind, target):
 
 
 def test_float_targets_take_the_rounded_weights(tuned, tmp_path):
-    artifact = export(str(tuned("int4")), "onnx-fp32", tmp_path / "out", SMALL)
+    artifact = export(request(tuned("int4"), "onnx-fp32"), tmp_path / "out")
     assert artifact.manifest.method is None
     assert artifact.manifest.precision.quantized_layers == 0
 
@@ -171,37 +176,33 @@ def test_float_targets_take_the_rounded_weights(tuned, tmp_path):
 )
 def test_says_what_an_engine_cannot_express(tuned, tmp_path, kind, target, message):
     with pytest.raises(ExportError, match=rf"^{target} cannot express how {kind} was trained: .*({message})"):
-        export(str(tuned(kind)), target, tmp_path / "out", SMALL)
+        export(request(tuned(kind), target), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_refuses_techniques_and_reports(tuned, tmp_path):
-    with pytest.raises(ExportError, match="int8: was trained while quantized, and is exported so; leave --method out"):
-        export(str(tuned("int8")), "onnx-int8", tmp_path / "out", replace(SMALL, method="dynamic"))
-    with pytest.raises(ExportError, match="no float model to compare its layers with"):
-        explain(str(tuned("int8")), "onnx-int8", SMALL)
-    with pytest.raises(ExportError, match="no float model to compare its layers with"):
-        explain_mixture(str(tuned("int8")), "onnx-mixed", SMALL)
+    message = "int8: was trained while quantized, and is exported unchanged; leave --method out"
+    with pytest.raises(RequestError, match=message):
+        export(request(tuned("int8"), "onnx-int8", method="dynamic"), tmp_path / "out")
+    for target in ("onnx-int8", "onnx-mixed"):
+        with pytest.raises(ExportError, match="no float model to compare its layers with"):
+            explain(request(tuned("int8"), target))
 
 
 @pytest.mark.parametrize(
-    ("asked", "option"),
+    ("kind", "target", "quantization", "option"),
     [
-        ({"exclude": (*Options().exclude, "*.attention.*")}, "--exclude"),
-        ({"group_size": 64}, "--group-size"),
-        ({"symmetric": True}, "--symmetric/--asymmetric"),
-        ({"observer": "mse"}, "--observer"),
-        ({"percentile": 99.0}, "--percentile"),
-        ({"strength": 0.0}, "--strength"),
-        ({"damping": 0.1}, "--damping"),
-        ({"activation_order": False}, "--no-activation-order"),
-        ({"bits_budget": 3.0}, "--bits-budget"),
-        ({"observer": "percentile", "percentile": 99.0}, "--observer, --percentile"),
+        ("int4-symmetric", "hf-gptq", {"exclude": ("*.attention.*",)}, "--exclude"),
+        ("int4-symmetric", "hf-gptq", {"group_size": 64}, "--group-size"),
+        ("int4", "onnx-int4", {"symmetric": True}, "--symmetric"),
+        ("int4-symmetric", "hf-gptq", {"damping": 0.1}, "--damping"),
+        ("int4-symmetric", "hf-gptq", {"activation_order": False}, "--no-activation-order"),
+        ("int8", "onnx-int8", {"observer": "mse"}, "--observer"),
+        ("int8", "onnx-int8", {"observer": "percentile", "percentile": 99.0}, "--observer, --percentile"),
     ],
 )
-def test_refuses_options_that_the_training_has_decided(tuned, tmp_path, asked, option):
-    """Of a target that excludes layers itself, which the user has not asked for."""
-    message = f"^int4-symmetric: was trained while quantized, and is exported so; leave {option} out$"
-    with pytest.raises(ExportError, match=message):
-        export(str(tuned("int4-symmetric")), "hf-gptq", tmp_path / "out", replace(SMALL, quantization=Options(**asked)))
+def test_refuses_options_that_the_training_has_decided(tuned, tmp_path, kind, target, quantization, option):
+    message = f"^{kind}: was trained while quantized, and is exported unchanged; leave {option} out$"
+    with pytest.raises(RequestError, match=message):
+        export(request(tuned(kind), target, quantization=QuantizationRequest(**quantization)), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from qasr.audio import LogMel
 from qasr.models import CheckpointError, CheckpointNotFoundError, UnsupportedModelError, open_checkpoint
 
 LEVELS = [
@@ -178,9 +179,16 @@ def test_missing_weights_name_what_is_there_instead(reference_copy):
 def test_other_architectures(reference_copy):
     change_config(reference_copy, model_type="whisper", architectures=["WhisperForConditionalGeneration"])
     with pytest.raises(
-        UnsupportedModelError, match=r"model_type 'whisper' .*qasr deploys multi_level_ctc and Wav2Vec2B"
+        UnsupportedModelError,
+        match=r"config.json: model_type 'whisper' is not supported; qasr deploys multi_level_ctc, wav2vec2-bert$",
     ):
         load(reference_copy)
+
+
+def test_another_class_of_the_same_type(stock_checkpoint):
+    change_config(stock_checkpoint, architectures=["Wav2Vec2BertForAudioFrameClassification"])
+    with pytest.raises(UnsupportedModelError, match=r"'Wav2Vec2BertForAudioFrame.*qasr deploys Wav2Vec2BertForCTC$"):
+        load(stock_checkpoint)
 
 
 @pytest.mark.parametrize("positions", ["rotary", "relative"])
@@ -212,3 +220,18 @@ def test_random_full_is_the_full_size_architecture():
         assert list(checkpoint.levels) == LEVELS
         folder = checkpoint.folder
     assert not folder.exists()
+
+
+def test_no_other_random_model():
+    with pytest.raises(CheckpointNotFoundError, match=r"built in are reference and random:full"):
+        load("random:small")
+
+
+def test_front_end(stock_checkpoint):
+    checkpoint = load(stock_checkpoint)[0]
+    assert checkpoint.front_end == LogMel(num_mel_bins=80, stride=2, padding_value=1.0)
+    path = stock_checkpoint / "preprocessor_config.json"
+    path.rename(path.with_name("other.json"))
+    stored = json.loads(path.with_name("other.json").read_text())
+    (stock_checkpoint / "processor_config.json").write_text(json.dumps({"feature_extractor": stored}))
+    assert load(stock_checkpoint)[0].front_end == checkpoint.front_end

@@ -10,17 +10,19 @@ error is that of its output, as a part of it.
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from qasr import reference
-from qasr.audio import LogMel
+from qasr.audio import LogMel, clip_inputs
 from qasr.data import read_audio_set
-from qasr.exporters.calibration import calibration_set, features_of
-from qasr.models import DeployableCTC, open_checkpoint
-from qasr.models.wav2vec2_bert import model as deployable
-from qasr.quantizers import Options, WeightScheme, quantize
+from qasr.models import CTCModel, open_checkpoint
+from qasr.models.wav2vec2_bert.architecture import deployable
+from qasr.quantizers import Quantization, WeightScheme
+from qasr.quantizers.apply import quantize
+from qasr.quantizers.calibration import CalibrationSet, Inputs, Work
 
 METHODS = ("rtn", "mse", "hqq", "awq", "gptq")
 LAYERS = ("attention.out", "ffn1.intermediate", "ffn1.output")
@@ -30,7 +32,7 @@ CALIBRATION_CLIPS, HELD_OUT_CLIPS = 32, 8
 SPREAD, OUTLIERS, LARGER = 0.3, 1 / 200, 8.0
 
 
-def full_width(layers: int = 2, hidden: int = 1024, intermediate: int = 4096) -> DeployableCTC:
+def full_width(layers: int = 2, hidden: int = 1024, intermediate: int = 4096) -> CTCModel:
     """Drawn, with the sizes that trained models have."""
     from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
 
@@ -38,7 +40,7 @@ def full_width(layers: int = 2, hidden: int = 1024, intermediate: int = 4096) ->
     config = Wav2Vec2BertConfig(
         num_hidden_layers=layers, hidden_size=hidden, intermediate_size=intermediate, vocab_size=43
     )
-    model = deployable(Wav2Vec2BertForCTC(config).eval(), {"text": 43})
+    model = deployable(Wav2Vec2BertForCTC(config).eval(), {"text": 43}, LogMel())
     for name, module in model.layers.named_modules():
         if isinstance(module, nn.Linear):
             tails = torch.distributions.StudentT(5.0).sample(module.weight.shape)
@@ -55,24 +57,31 @@ def sizes(channels: int) -> Tensor:
     return drawn
 
 
-def outputs(model: DeployableCTC, name: str, clips: list[Tensor]) -> Tensor:
+def outputs(model: CTCModel, name: str, clips: list[Inputs]) -> Tensor:
     """What the layer gives for all clips (frames, out)."""
     seen: list[Tensor] = []
     hook = model.get_submodule(name).register_forward_hook(lambda _, __, output: seen.append(output[0]))
     with torch.inference_mode():
         for clip in clips:
-            model(clip, torch.tensor([clip.shape[1]]))
+            model(*clip)
     hook.remove()
     return torch.cat(seen)
 
 
-def errors(model: DeployableCTC, name: str, bits: int) -> dict[str, float]:
-    """Relative error of the layer's output by technique."""
+def bundled(source: Path, count: int) -> list[Inputs]:
+    """Inputs and lengths of bundled clips."""
     with open_checkpoint("reference") as checkpoint:
-        settings = LogMel.from_json(checkpoint.features)
-    audio = read_audio_set(reference.CALIBRATION, CALIBRATION_CLIPS)
-    calibration = calibration_set(audio, settings, 20.0, lambda items, *_: items)
-    held_out = list(features_of(read_audio_set(reference.EVALUATION, HELD_OUT_CLIPS), settings))
+        front_end = checkpoint.front_end
+    clips = [torch.from_numpy(clip_inputs(file, front_end, 20.0))[None] for file in read_audio_set(source, count).files]
+    return [(clip, torch.tensor([clip.shape[1]])) for clip in clips]
+
+
+def errors(model: CTCModel, name: str, bits: int) -> dict[str, float]:
+    """Relative error of the layer's output by technique."""
+    clips = bundled(reference.CALIBRATION, CALIBRATION_CLIPS)
+    seconds = sum(int(length) for _, length in clips) / 50
+    calibration = CalibrationSet("bundled", "0" * 64, seconds, len(clips), lambda: iter(clips))
+    held_out = bundled(reference.EVALUATION, HELD_OUT_CLIPS)
     linears = [other for other, module in model.named_modules() if isinstance(module, nn.Linear)]
     expected = outputs(model, name, held_out)
     found = {}
@@ -80,8 +89,9 @@ def errors(model: DeployableCTC, name: str, bits: int) -> dict[str, float]:
         # AWQ refuses to scale nothing, as it would where an activation function stands before the layer.
         chosen = (name, LATER) if method == "awq" else (name,)
         exclude = tuple(other for other in linears if other not in chosen)
-        options = Options(scheme=WeightScheme(bits, False, 64), exclude=exclude)
-        quantized = quantize(method, copy.deepcopy(model), options, calibration)
+        options = Quantization(weight=WeightScheme(bits, False, 64), exclude=exclude)
+        quantized = copy.deepcopy(model)
+        quantize(method, quantized, options, Work(calibration=calibration))
         found[method] = float((outputs(quantized, name, held_out) - expected).norm() / expected.norm())
     return found
 

@@ -37,7 +37,7 @@ def write(tmp_path, write_audio, speechlike):
 
 
 def test_bundled_labels(checkpoint, make_data, tmp_path):
-    data = labelled(make_data(), checkpoint.levels, tmp_path)
+    data = labelled(make_data(), checkpoint.levels, tmp_path, LogMel())
     assert len(data.utterances) == 12
     first = data.utterances[0]
     assert set(first.ids) == set(checkpoint.levels)
@@ -48,12 +48,12 @@ def test_bundled_labels(checkpoint, make_data, tmp_path):
 
 
 def test_words(write, tmp_path):
-    data = labelled(write({"text": "ab  a"}), LETTERS, tmp_path)
+    data = labelled(write({"text": "ab  a"}), LETTERS, tmp_path, LogMel())
     assert data.utterances[0].ids == {"text": (1, 2, 3, 1)}
 
 
 def test_batches(checkpoint, make_data, tmp_path):
-    data = labelled(make_data(), checkpoint.levels, tmp_path)
+    data = labelled(make_data(), checkpoint.levels, tmp_path, LogMel())
     groups = data.groups(8.0)
     assert sorted(place for group in groups for place in group) == list(range(12))
     for group in groups:
@@ -62,40 +62,39 @@ def test_batches(checkpoint, make_data, tmp_path):
     shuffled = data.groups(8.0, np.random.default_rng(3))
     assert shuffled == data.groups(8.0, np.random.default_rng(3))
     assert shuffled != data.groups(8.0, np.random.default_rng(4))
-    settings = LogMel.from_json(checkpoint.features)
-    batch = data.batch([0, 5], settings)
-    assert batch.features.shape == (2, int(batch.lengths.max()), 160)
+    batch = data.batch([0, 5], checkpoint.front_end)
+    assert batch.inputs.shape == (2, int(batch.lengths.max()), 160)
     assert batch.ids == (data.utterances[0].ids, data.utterances[5].ids)
 
 
 def test_split(checkpoint, make_data, tmp_path):
-    data = labelled(make_data(), checkpoint.levels, tmp_path)
+    data = labelled(make_data(), checkpoint.levels, tmp_path, LogMel())
     training, held_out = data.split(0.25, seed=0)
     assert (len(training.utterances), len(held_out.utterances)) == (9, 3)
     assert {utterance.audio for utterance in training.utterances}.isdisjoint(u.audio for u in held_out.utterances)
     assert data.split(0.25, seed=0) == (training, held_out)
     with pytest.raises(TrainingError, match=r"train.jsonl: 1 recordings are too few to hold 10% back"):
-        labelled(make_data(count=1), checkpoint.levels, tmp_path).split(0.1, 0)
+        labelled(make_data(count=1), checkpoint.levels, tmp_path, LogMel()).split(0.1, 0)
 
 
 def test_refuses_audio_without_labels(checkpoint, make_data, tmp_path):
     with pytest.raises(TrainingError, match=r"line 1: no label .*; without labels, train with --distill"):
-        labelled(make_data(labels=False), checkpoint.levels, tmp_path)
-    assert len(unlabelled(make_data(labels=False)).utterances) == 12
-    assert unlabelled(make_data(labels=False)).utterances[0].ids == {}
+        labelled(make_data(labels=False), checkpoint.levels, tmp_path, LogMel())
+    assert len(unlabelled(make_data(labels=False), LogMel()).utterances) == 12
+    assert unlabelled(make_data(labels=False), LogMel()).utterances[0].ids == {}
 
 
 def test_lists_symbols_outside_the_vocabulary(write, tmp_path):
     path = write({"text": "abz z"}, {"text": "a?"})
     with pytest.raises(TrainingError, match=r"lacks: 'z' in text \(2 times\), '\?' in text \(1 times\)"):
-        labelled(path, LETTERS, tmp_path)
+        labelled(path, LETTERS, tmp_path, LogMel())
 
 
 def test_refuses_labels_of_some_recordings(write, tmp_path):
     path = write({"text": "a", "letters": "a"}, {"text": "b"})
     vocabularies = {"letters": LETTERS["text"]}
     with pytest.raises(DataError, match=r"no label of letters for .*1\.wav; label all recordings or none"):
-        labelled(path, vocabularies, tmp_path)
+        labelled(path, vocabularies, tmp_path, LogMel())
 
 
 def test_refuses_labels_of_other_levels(write, tmp_path, checkpoint):
@@ -103,7 +102,7 @@ def test_refuses_labels_of_other_levels(write, tmp_path, checkpoint):
     with pytest.raises(
         TrainingError, match=r"labelled in words, and in no level of the checkpoint \(phonemes, ghonna\)"
     ):
-        labelled(write({"words": "a"}), levels, tmp_path)
+        labelled(write({"words": "a"}), levels, tmp_path, LogMel())
 
 
 def test_refuses_recordings_that_are_too_short(write, write_audio, speechlike, tmp_path):
@@ -111,18 +110,20 @@ def test_refuses_recordings_that_are_too_short(write, write_audio, speechlike, t
     first = write_audio("0.wav", speechlike(0.012))
     message = rf"^rows.jsonl: {first} lasts 12 ms, and the model needs 35 ms at least"
     with pytest.raises(TrainingError, match=rf"{message}; leave it out$"):
-        labelled(path, LETTERS, tmp_path)
+        labelled(path, LETTERS, tmp_path, LogMel())
     write_audio("2.wav", speechlike(0.0349))
     with pytest.raises(TrainingError, match=rf"{message} \(1 more are too short\); leave them out$"):
-        unlabelled(path)
+        unlabelled(path, LogMel())
     for name in ("0.wav", "2.wav"):
         write_audio(name, speechlike(0.035))
-    assert len(unlabelled(path).utterances) == len(labelled(path, LETTERS, tmp_path).utterances) == 3
+    assert (
+        len(unlabelled(path, LogMel()).utterances) == len(labelled(path, LETTERS, tmp_path, LogMel()).utterances) == 3
+    )
 
 
 def test_audio_that_was_replaced_is_named(write, write_audio, speechlike, tmp_path):
     """After loading, in the middle of a training."""
-    data = unlabelled(write({"text": "a"}))
+    data = unlabelled(write({"text": "a"}), LogMel())
     path = write_audio("0.wav", speechlike(0.012))
     with pytest.raises(AudioError, match=rf"^{path}: lasts 12 ms, and the model needs 35 ms at least$"):
         data.batch([0], LogMel())

@@ -18,9 +18,13 @@ from qasr import load, reference
 from qasr.artifacts import read
 from qasr.audio import LogMel, extract
 from qasr.audio import read as read_audio
-from qasr.exporters.options import ExportOptions
+from qasr.exporters import CalibrationRequest, ExportError, Request, find
+from qasr.exporters.hf import writer as hf
 from qasr.exporters.pipeline import export
-from qasr.quantizers import Options
+from qasr.models import open_checkpoint
+from qasr.quantizers import Quantization, WeightScheme
+from qasr.quantizers.apply import quantize
+from qasr.quantizers.calibration import Work
 from qasr.runtimes import EngineOptions, OptionError, RuntimeLoadError, load_engine
 
 from ...models.conftest import STOCK_VOCABULARY, write_stock
@@ -144,7 +148,7 @@ def test_quanto_misses_nothing_in_silence(exported, tmp_path):
 
 
 def test_same_input_same_hashes(exported, tmp_path):
-    again = export("reference", "hf-bnb-nf4", tmp_path / "again", ExportOptions())
+    again = export(Request(target="hf-bnb-nf4"), tmp_path / "again")
     assert again.manifest.files == exported("hf-bnb-nf4").manifest.files
 
 
@@ -177,8 +181,8 @@ def test_stock_transformers_loads_a_single_level_model(features, tmp_path):
     sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
     model = Wav2Vec2BertForCTC(Wav2Vec2BertConfig(**sizes, vocab_size=8, initializer_range=0.2)).eval()
     checkpoint = write_stock(tmp_path / "stock", model, STOCK_VOCABULARY)
-    options = ExportOptions(calibration=reference.CALIBRATION, calibration_clips=4)
-    folder = export(str(checkpoint), "hf-gptq", tmp_path / "out", options).folder
+    calibration = CalibrationRequest(source=reference.CALIBRATION, clips=4)
+    folder = export(Request(model=str(checkpoint), target="hf-gptq", calibration=calibration), tmp_path / "out").folder
     assert sorted(path.suffix for path in folder.iterdir()) == [".json"] * 4 + [".safetensors"]
     found, (kind, packed) = as_a_stranger(folder, features, tmp_path, multilevel=False)
     assert (kind, packed) == ("Wav2Vec2BertForCTC", "16")
@@ -194,7 +198,7 @@ def test_spec_augment_is_left_behind(tmp_path):
     model = Wav2Vec2BertForCTC(Wav2Vec2BertConfig(**sizes, vocab_size=8, mask_time_prob=0.05)).eval()
     assert "wav2vec2_bert.masked_spec_embed" in model.state_dict()
     checkpoint = write_stock(tmp_path / "stock", model, STOCK_VOCABULARY)
-    made = export(str(checkpoint), "hf-quanto-int4", tmp_path / "out", ExportOptions())
+    made = export(Request(model=str(checkpoint), target="hf-quanto-int4"), tmp_path / "out")
     assert json.loads(made.path("config.json").read_text(encoding="utf-8"))["mask_time_prob"] == 0.0
     assert "wav2vec2_bert.masked_spec_embed" not in load_file(made.path("model.safetensors"))
 
@@ -281,28 +285,25 @@ def test_weights_that_are_none(exported, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_zero_points_cannot_be_held(tmp_path):
-    from qasr.exporters import ExportError, find
-    from qasr.exporters.hf import writer as hf
-    from qasr.models import open_checkpoint
-    from qasr.quantizers import WeightScheme, quantize
-
-    options = Options(scheme=WeightScheme(4, False, 64), exclude=("projection", "heads", "*.pointwise*"))
+@pytest.mark.parametrize(
+    ("weight", "exclude", "message"),
+    [
+        (
+            WeightScheme(4, False, 64),
+            ("projection", "heads", "*.pointwise*"),
+            "does not load zero points again, so it cannot hold uint4 in groups of 64",
+        ),
+        (
+            WeightScheme(4, True, 64),
+            ("projection", "heads"),
+            r"no format here can hold .*pointwise_conv1, a convolution",
+        ),
+    ],
+)
+def test_layers_that_cannot_be_held(tmp_path, weight, exclude, message):
     with open_checkpoint("reference") as checkpoint:
-        model = quantize("rtn", checkpoint.deployable(), options, None)
+        model = checkpoint.deployable()
+        quantize("rtn", model, Quantization(weight=weight, exclude=exclude), Work())
         checkpoint.copy_metadata(tmp_path)
-    with pytest.raises(ExportError, match="does not load zero points again, so it cannot hold uint4 in groups of 64"):
-        hf.write(model, find("hf-gptq"), tmp_path)
-
-
-def test_convolutions_cannot_be_held(tmp_path):
-    from qasr.exporters import ExportError, find
-    from qasr.exporters.hf import writer as hf
-    from qasr.models import open_checkpoint
-    from qasr.quantizers import WeightScheme, quantize
-
-    with open_checkpoint("reference") as checkpoint:
-        model = quantize("rtn", checkpoint.deployable(), Options(scheme=WeightScheme(4, True, 64)), None)
-        checkpoint.copy_metadata(tmp_path)
-    with pytest.raises(ExportError, match=r"no format here can hold .*pointwise_conv1, a convolution"):
-        hf.write(model, find("hf-gptq"), tmp_path)
+        with pytest.raises(ExportError, match=message):
+            hf.write(model, find("hf-gptq"), checkpoint, tmp_path)

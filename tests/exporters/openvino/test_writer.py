@@ -8,10 +8,9 @@ import pytest
 from openvino import opset13 as op
 
 from qasr.artifacts import read
-from qasr.exporters import ExportError
-from qasr.exporters.openvino import rewrites as rewrites
+from qasr.exporters import CalibrationRequest, ExportError, Request, VerificationRequest, verification
+from qasr.exporters.openvino import rewrites
 from qasr.exporters.openvino import writer as exporter
-from qasr.exporters.options import ExportOptions
 from qasr.exporters.pipeline import export
 
 TARGETS = ["openvino-fp16", "openvino-bf16", "openvino-int8", "openvino-int8-weights"]
@@ -79,7 +78,7 @@ def test_parity_and_fidelity(artifact):
 
 
 def test_same_input_same_hashes(exported, tmp_path):
-    second = export("reference", "openvino-int8", tmp_path / "again", ExportOptions())
+    second = export(Request(target="openvino-int8"), tmp_path / "again")
     assert second.manifest.files == exported("openvino-int8").manifest.files
 
 
@@ -193,16 +192,21 @@ def test_round_before_transpose_is_exact():
 
 def test_int8_that_would_run_in_float_is_an_error(tmp_path, monkeypatch):
     """Engines fold 8-bit weights back to float without a word; the export notices."""
-    from qasr.exporters import verify
-
-    original = verify.run_artifact
+    original = verification.run_artifact
     monkeypatch.setattr(
-        verify,
+        verification,
         "run_artifact",
         lambda *given: (original(*given)[0], {"FullyConnected:brgemm_avx512_bf16": 37, "FullyConnected:x_I8": 1}),
     )
     with pytest.raises(ExportError, match="openvino-int8: the engine executed 1 kernels with integer weights for 32"):
-        export("reference", "openvino-int8", tmp_path / "out", ExportOptions(calibration_clips=4, verification_clips=2))
+        export(
+            Request(
+                target="openvino-int8",
+                calibration=CalibrationRequest(clips=4),
+                verification=VerificationRequest(clips=2),
+            ),
+            tmp_path / "out",
+        )
     assert list(tmp_path.iterdir()) == []
 
 

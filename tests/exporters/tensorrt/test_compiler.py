@@ -6,11 +6,12 @@ import re
 
 import pytest
 
-from qasr.exporters import ExportError, find
-from qasr.exporters.build import BuildOptions
+from qasr.exporters import Request, RequestError, find, resolve
+from qasr.exporters.plan import check_buildable
 from qasr.exporters.tensorrt import compiler as tensorrt_engine
-from qasr.kernels import tensorrt
-from qasr.kernels.errors import GpuError
+from qasr.exporters.tensorrt.options import TensorRTOptions
+from qasr.gpu import tensorrt
+from qasr.gpu.errors import GpuError
 
 
 @pytest.mark.parametrize(
@@ -23,30 +24,30 @@ from qasr.kernels.errors import GpuError
             "compute capability 8.6 do not multiply FP8; take 8.9 or later, or tensorrt-int8",
         ),
         ("tensorrt-fp8", "rtx", ("8.6", "8.9"), "compute capability 8.6 do not multiply FP8"),
-        ("tensorrt-int8", "rtx", ("9.0",), "does not build for compute capability 9.0; it knows 7.5, 8.0"),
+        ("tensorrt-int8", "rtx", ("9.0",), "does not build for compute capability 9.0; it supports 7.5, 8.0"),
         ("tensorrt-int8", "tensorrt", ("8.9",), "builds for the GPU that is here .*, not for 8.9; use --flavour rtx"),
     ],
 )
 def test_gpus_that_cannot_be_built_for(monkeypatch, target, flavour, capabilities, message):
     monkeypatch.setattr(tensorrt_engine.cuda, "capability", lambda: None)
-    with pytest.raises(ExportError, match=message):
-        tensorrt_engine.capabilities_for(find(target), flavour, BuildOptions(compute_capabilities=capabilities))
+    with pytest.raises(RequestError, match=message):
+        tensorrt_engine.capabilities_for(find(target), flavour, TensorRTOptions(compute_capabilities=capabilities))
 
 
 def test_gpus_that_are_built_for(monkeypatch):
     choose = tensorrt_engine.capabilities_for
     monkeypatch.setattr(tensorrt_engine.cuda, "capability", lambda: None)
-    assert choose(find("tensorrt-int8"), "rtx", BuildOptions()) == ["8.6", "8.9", "12.0"]
-    assert choose(find("tensorrt-fp8"), "rtx", BuildOptions()) == ["8.9", "12.0"]
+    assert choose(find("tensorrt-int8"), "rtx", TensorRTOptions()) == ["8.6", "8.9", "12.0"]
+    assert choose(find("tensorrt-fp8"), "rtx", TensorRTOptions()) == ["8.9", "12.0"]
     monkeypatch.setattr(tensorrt_engine.cuda, "capability", lambda: "8.9")
-    assert choose(find("tensorrt-int8"), "rtx", BuildOptions()) == ["8.9"]
+    assert choose(find("tensorrt-int8"), "rtx", TensorRTOptions()) == ["8.9"]
     monkeypatch.setattr(tensorrt_engine.cuda, "capability", lambda: "9.0")
-    assert choose(find("tensorrt-int8"), "tensorrt", BuildOptions()) == ["9.0"]
-    assert choose(find("tensorrt-int8"), "rtx", BuildOptions()) == ["8.6", "8.9", "12.0"]
+    assert choose(find("tensorrt-int8"), "tensorrt", TensorRTOptions()) == ["9.0"]
+    assert choose(find("tensorrt-int8"), "rtx", TensorRTOptions()) == ["8.6", "8.9", "12.0"]
 
 
 @pytest.mark.parametrize(
-    ("there", "gpu", "options", "message"),
+    ("available", "gpu", "options", "message"),
     [
         ((), None, {}, r"no TensorRT that can build here is installed; pip install 'qasr\[tensorrt-rtx\]'"),
         (("tensorrt",), None, {}, "no TensorRT that can build here is installed"),
@@ -54,22 +55,22 @@ def test_gpus_that_are_built_for(monkeypatch):
             ("tensorrt",),
             None,
             {"flavour": "tensorrt"},
-            "builds engines on the GPU that runs them, and there is none here",
+            "builds engines on the GPU that runs them, and this machine has none",
         ),
         (("tensorrt",), "9.0", {"flavour": "rtx"}, "rtx is not installed; pip install .*, or give --onnx-only"),
         (("tensorrt",), "9.0", {}, None),
         (("rtx",), None, {}, None),
     ],
 )
-def test_what_is_missing_to_build(monkeypatch, there, gpu, options, message):
-    monkeypatch.setattr(tensorrt_engine.tensorrt, "missing", lambda name: None if name in there else name)
+def test_what_is_missing_to_build(monkeypatch, available, gpu, options, message):
+    monkeypatch.setattr(tensorrt_engine.tensorrt, "missing", lambda name: None if name in available else name)
     monkeypatch.setattr(tensorrt_engine.cuda, "capability", lambda: gpu)
-    found = tensorrt_engine.obstacle(BuildOptions(**options))
+    reason = tensorrt_engine.unsupported_reason(TensorRTOptions(**options))
     if message is None:
-        assert found is None
+        assert reason is None
     else:
-        assert re.search(message, found)
-    assert find("tensorrt-int8").cannot_compile(BuildOptions(onnx_only=True)) is None
+        assert re.search(message, reason)
+    check_buildable(resolve(Request(target="tensorrt-int8", engine=TensorRTOptions(onnx_only=True))))
 
 
 def test_missing_libraries_are_named(monkeypatch):

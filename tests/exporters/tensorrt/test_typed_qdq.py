@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 
 import onnx
@@ -11,25 +10,17 @@ import torch
 from torch import nn
 
 from qasr import reference
-from qasr.audio import LogMel
 from qasr.data import read_audio_set
-from qasr.exporters import TARGETS, ExportError
-from qasr.exporters.asked import Mixing
-from qasr.exporters.build import BuildOptions
-from qasr.exporters.calibration import features_of
-from qasr.exporters.options import ExportOptions
+from qasr.exporters import TARGETS, CalibrationRequest, ExportError, MixingRequest, Request
+from qasr.exporters.calibration import inputs_of
 from qasr.exporters.pipeline import export
+from qasr.exporters.tensorrt.options import TensorRTOptions
 from qasr.exporters.tensorrt.typed_qdq import TypedLinear, typed_graph
 from qasr.models import open_checkpoint
-from qasr.quantizers import (
-    CalibrationSet,
-    DynamicLinear,
-    Fp8Linear,
-    Options,
-    StaticLinear,
-    WeightScheme,
-    quantize,
-)
+from qasr.quantizers import Quantization, Ranges, SmoothQuantOptions
+from qasr.quantizers.apply import quantize
+from qasr.quantizers.calibration import CalibrationSet, Work
+from qasr.quantizers.layers.quantized import DynamicLinear, Fp8Linear, StaticLinear
 from qasr.quantizers.techniques.static import range_of
 
 LAYERS = 32
@@ -101,10 +92,13 @@ def test_mixed_within_the_budget(exported):
 
 
 def test_map_keeps_layers_in_fp16(exported, tmp_path):
-    options = ExportOptions(
-        calibration_clips=8, mixing=Mixing(precision_map="typical"), build=BuildOptions(onnx_only=True)
+    request = Request(
+        target="tensorrt-mixed",
+        calibration=CalibrationRequest(clips=8),
+        mixing=MixingRequest(precision_map="typical"),
+        engine=TensorRTOptions(onnx_only=True),
     )
-    mixed, whole = export("reference", "tensorrt-mixed", tmp_path / "out", options).manifest, exported("tensorrt-int8")
+    mixed, whole = export(request, tmp_path / "out").manifest, exported("tensorrt-int8")
     assert mixed.precision.quantized_layers == LAYERS - 2 * 4
     assert mixed.fidelity.relative_error < 0.85 * whole.manifest.fidelity.relative_error
     assert mixed.precision.weight_bytes["int8"] < whole.manifest.precision.weight_bytes["int8"]
@@ -145,10 +139,10 @@ def test_symmetric_ranges_are_int8_without_a_zero_point():
         def range(self):
             return -0.5, 2.54
 
-    layer = StaticLinear(nn.Linear(4, 4), range_of(Seen(), Options(symmetric_inputs=True)))
+    layer = StaticLinear(nn.Linear(4, 4), range_of(Seen(), Ranges(symmetric=True)))
     assert int(layer.input_zero_point) == 128
     assert float(layer.input_scale) == pytest.approx(2.54 / 127)
-    assert range_of(Seen(), Options()) == (-0.5, 2.54)
+    assert range_of(Seen(), Ranges()) == (-0.5, 2.54)
 
 
 def test_fp8_layer_by_hand():
@@ -171,19 +165,25 @@ def test_fp8_layer_by_hand():
 
 @pytest.fixture
 def make_reference():
-    def make(method, options):
+    def make(method, quantization):
         with open_checkpoint("reference") as checkpoint:
-            settings, model = LogMel.from_json(checkpoint.features), checkpoint.deployable()
-        clips = list(features_of(read_audio_set(reference.CALIBRATION, 4), settings))
+            model = checkpoint.deployable()
+        clips = list(inputs_of(read_audio_set(reference.CALIBRATION, 4), model.front_end))
         calibration = CalibrationSet("bundled", "0" * 64, 1.0, len(clips), lambda: iter(clips))
-        return quantize(method, model, dataclasses.replace(options, scheme=WeightScheme()), calibration)
+        quantize(method, model, quantization, Work(calibration=calibration))
+        return model
 
     return make
 
 
 def test_methods_reach_tensorrt(make_reference):
     """SmoothQuant too gives symmetric ranges."""
-    model = make_reference("smoothquant", Options(symmetric_inputs=True, strength=0.5))
+    quantization = Quantization(
+        exclude=("projection", "heads"),
+        ranges=Ranges(symmetric=True),
+        smoothquant=SmoothQuantOptions(strength=0.5),
+    )
+    model = make_reference("smoothquant", quantization)
     layers = [module for module in model.modules() if isinstance(module, StaticLinear)]
     assert len(layers) == LAYERS
     assert {int(layer.input_zero_point) for layer in layers} == {128}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import subprocess
 import sys
@@ -11,17 +10,23 @@ import pytest
 
 from qasr import load, reference
 from qasr.artifacts import read
-from qasr.exporters import ExportError, find
-from qasr.exporters.asked import Mixing
-from qasr.exporters.build import BuildOptions, Shapes
-from qasr.exporters.options import ExportOptions
+from qasr.audio import LogMel
+from qasr.exporters import (
+    CalibrationRequest,
+    ExportError,
+    MixingRequest,
+    QuantizationRequest,
+    Request,
+    RequestError,
+    find,
+)
 from qasr.exporters.pipeline import export
-from qasr.exporters.tensorrt import compiler as tensorrt_engine
+from qasr.exporters.tensorrt import compiler
+from qasr.exporters.tensorrt.options import TensorRTOptions
 from qasr.exporters.tensorrt.read_back import read_back
-from qasr.kernels import cuda, tensorrt
-from qasr.quantizers import Options, QuantizationError
+from qasr.gpu import cuda, tensorrt
+from qasr.quantizers import QuantizationError
 
-SHAPES = Shapes(1, 500, 1500, 8, 160)
 LAYERS = 32
 
 needs_rtx = pytest.mark.skipif(
@@ -39,8 +44,8 @@ def compiled(exported, tmp_path):
     def get(target, *capabilities, **more):
         folder = tmp_path / f"{target}-{'-'.join(capabilities)}"
         shutil.copytree(exported(target).folder, folder)
-        options = BuildOptions(flavour="rtx", compute_capabilities=capabilities, **more)
-        made = tensorrt_engine.compile(find(target), options, SHAPES, folder)
+        options = TensorRTOptions(flavour="rtx", compute_capabilities=capabilities, **more)
+        made = compiler.compile(find(target), options, LogMel(), folder)
         assert not (folder / "model.onnx").exists()
         return made, (folder / "model.engine").read_bytes()
 
@@ -60,7 +65,7 @@ def compiled(exported, tmp_path):
 )
 def test_engine_multiplies_what_was_asked_for(compiled, target, capability, product, quantized, megabytes):
     if (target, capability) == ("tensorrt-fp8", "8.6"):
-        with pytest.raises(ExportError, match=r"GPUs of compute capability 8\.6 do not multiply FP8"):
+        with pytest.raises(RequestError, match=r"GPUs of compute capability 8\.6 do not multiply FP8"):
             compiled(target, capability)
         return
     made, engine = compiled(target, capability)
@@ -90,21 +95,22 @@ def test_one_engine_for_several_gpus(compiled):
 @needs_rtx
 def test_a_budget_holds_for_the_engine(exported, tmp_path):
     """Its program counts, which is larger than the weights of so small a model."""
-    kept = Options(journal=exported("tensorrt-mixed").folder.parent / "kept")
-    build = BuildOptions(flavour="rtx", compute_capabilities=("8.9",))
-    common = {"calibration_clips": 16, "build": build, "quantization": kept}
-    options = ExportOptions(mixing=Mixing(budget_bytes=13_000_000), **common)
-    manifest = export("reference", "tensorrt-mixed", tmp_path / "out", options).manifest
+
+    def request(budget_bytes):
+        return Request(
+            target="tensorrt-mixed",
+            calibration=CalibrationRequest(clips=16),
+            quantization=QuantizationRequest(journal=exported("tensorrt-mixed").folder.parent / "kept"),
+            mixing=MixingRequest(budget_bytes=budget_bytes),
+            engine=TensorRTOptions(flavour="rtx", compute_capabilities=("8.9",)),
+        )
+
+    manifest = export(request(13_000_000), tmp_path / "out").manifest
     size = sum(entry.bytes for entry in manifest.files.values())
     assert size <= manifest.options["predicted"]["bytes"] <= 13_000_000
     assert set(manifest.options["formats"].values()) == {"fp16", "int8"}
     with pytest.raises(QuantizationError, match=r"nothing fits into 4.50 MB: the smallest .* has 11\.\d\d MB"):
-        export(
-            "reference",
-            "tensorrt-mixed",
-            tmp_path / "less",
-            ExportOptions(mixing=Mixing(budget_bytes=4_500_000), **common),
-        )
+        export(request(4_500_000), tmp_path / "less")
 
 
 @needs_rtx
@@ -120,7 +126,7 @@ def test_same_graph_same_engine(compiled, tmp_path):
 @pytest.mark.parametrize("target", ["tensorrt-fp16", "tensorrt-int8"])
 def test_engine_runs(exported, tmp_path, target):
     """On this machine's GPU: verified there, and hears what the graph hears."""
-    artifact = export("reference", target, tmp_path / "out", ExportOptions(build=BuildOptions(flavour="rtx")))
+    artifact = export(Request(target=target, engine=TensorRTOptions(flavour="rtx")), tmp_path / "out")
     assert artifact.manifest.execution["verified"] == "the engine, on this GPU"
     clips = [reference.EVALUATION.parent / name for name in ("000-m3.flac", "001-annie.flac", "157-annie.flac")]
     with load(exported(target).folder) as graph, load(artifact.folder, device="cuda") as engine:
@@ -158,9 +164,9 @@ def test_whole_command(tmp_path):
 @needs_rtx
 def test_a_graph_that_is_none(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
-    options = BuildOptions(flavour="rtx", compute_capabilities=("8.9",))
+    options = TensorRTOptions(flavour="rtx", compute_capabilities=("8.9",))
     with pytest.raises(ExportError, match=r"TensorRT built no engine \(the graph: ") as error:
-        tensorrt_engine.compile(find("tensorrt-int8"), options, SHAPES, tmp_path)
+        compiler.compile(find("tensorrt-int8"), options, LogMel(), tmp_path)
     assert "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
@@ -175,11 +181,11 @@ def test_fp8_where_the_gpu_has_none(exported, tmp_path):
         "onnx": str(folder / "model.onnx"),
         "engine": str(folder / "model.engine"),
         "capabilities": ["8.6"],
-        "shapes": dataclasses.asdict(SHAPES),
+        "profile": compiler.profile(TensorRTOptions(), LogMel()),
         "workspace_bytes": 1 << 30,
         "timing_cache": None,
     }
     with pytest.raises(ExportError, match=r"TensorRT built no engine \(.+\)$") as error:
-        tensorrt_engine._in_a_fresh_process(plan)
+        compiler._in_a_fresh_process(plan)
     assert "\n" not in str(error.value)
     assert not (folder / "model.engine").exists()

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from torch import nn
 
-from qasr.exporters import ExportError, find
-from qasr.exporters.options import ExportOptions
+from qasr.exporters import CalibrationRequest, ExportError, Request, find
 from qasr.exporters.pipeline import export
 from qasr.exporters.torch import writer as exporter
 from qasr.models import open_checkpoint
-from qasr.quantizers import TECHNIQUES, Options
+from qasr.quantizers import Quantization
+from qasr.quantizers.apply import quantize
+from qasr.quantizers.calibration import Work
 from qasr.runtimes import load
 
 LAYERS = 4 * 8
@@ -46,8 +47,8 @@ def test_parity_and_fidelity(artifact):
 
 
 def test_same_input_same_hashes(artifact, tmp_path):
-    options = ExportOptions(calibration_clips=artifact.manifest.calibration.utterances)
-    again = export("reference", "torch-inc-int8", tmp_path / "again", options)
+    calibration = CalibrationRequest(clips=artifact.manifest.calibration.utterances)
+    again = export(Request(target="torch-inc-int8", calibration=calibration), tmp_path / "again")
     assert again.manifest.files == artifact.manifest.files
 
 
@@ -72,8 +73,10 @@ def test_program_froze_no_shape(artifact):
 
 def test_a_scheme_that_the_kernels_do_not_compute(tmp_path):
     with open_checkpoint("reference") as checkpoint:
-        model = TECHNIQUES["rtn"](checkpoint.deployable(), Options(), None)
-    with pytest.raises(ExportError, match=r"layers.0.* torch's 8-bit kernels cannot compute int8 weights, float input"):
-        exporter.write(model, find("torch-inc-int8"), tmp_path)
+        model = checkpoint.deployable()
+        quantize("rtn", model, Quantization(exclude=("projection", "heads")), Work())
+        message = r"layers.0.* torch's 8-bit kernels cannot compute int8 weights, float input"
+        with pytest.raises(ExportError, match=message):
+            exporter.write(model, find("torch-inc-int8"), checkpoint, tmp_path)
     assert isinstance(model.projection, nn.Linear)
     assert list(tmp_path.iterdir()) == []

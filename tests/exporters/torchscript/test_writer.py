@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from qasr.exporters import ExportError, find
-from qasr.exporters.options import ExportOptions
+from qasr.exporters import ExportError, Request, find
 from qasr.exporters.pipeline import export
 from qasr.exporters.torchscript import writer as exporter
 from qasr.models import open_checkpoint
-from qasr.quantizers import DynamicLinear, Options, StaticLinear, WeightOnlyLinear
-from qasr.quantizers.techniques import dynamic
+from qasr.quantizers import DynamicLinear, Quantization, StaticLinear, WeightOnlyLinear
+from qasr.quantizers.apply import quantize
+from qasr.quantizers.calibration import Work
 from qasr.runtimes import load
 
 ROWS = [
@@ -71,7 +71,7 @@ def test_operators_that_arm_builds_have(artifact):
 
 def test_same_input_same_hashes(exported, tmp_path):
     first = exported("torchscript-fbgemm", "dynamic")
-    second = export("reference", "torchscript-fbgemm", tmp_path / "again", ExportOptions())
+    second = export(Request(target="torchscript-fbgemm"), tmp_path / "again")
     assert second.manifest.method == "dynamic"
     assert second.manifest.files == first.manifest.files
 
@@ -136,9 +136,10 @@ def test_an_engine_that_torch_lacks(tmp_path, monkeypatch):
     monkeypatch.setattr(type(torch.backends.quantized), "supported_engines", ["none"], raising=False)
     monkeypatch.setattr(torch.backends.quantized.__class__, "supported_engines", ["none"], raising=False)
     with open_checkpoint("reference") as checkpoint:
-        model = dynamic(checkpoint.deployable(), Options(), None)
-    with pytest.raises(ExportError, match="this build of torch lacks the quantized engine fbgemm"):
-        exporter.write(model, find("torchscript-fbgemm"), tmp_path)
+        model = checkpoint.deployable()
+        quantize("dynamic", model, Quantization(), Work())
+        with pytest.raises(ExportError, match="this build of torch lacks the quantized engine fbgemm"):
+            exporter.write(model, find("torchscript-fbgemm"), checkpoint, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,12 +8,20 @@ import torch
 from torch import nn
 
 from qasr import reference
+from qasr.audio import LogMel
 from qasr.models import open_checkpoint
-from qasr.models.layers.adapter import rewrite_adapter
-from qasr.models.layers.attention import fuse_qkv, key_mask, relative_index, rewrite_attention
-from qasr.models.layers.convolution import pointwise_to_linear, rewrite_convolution
-from qasr.models.layers.feedforward import rewrite_feedforward, scaled_linear
-from qasr.models.wav2vec2_bert.model import deployable, fuse_heads
+from qasr.models.layers.attention import fuse_qkv
+from qasr.models.layers.convolution import pointwise_to_linear
+from qasr.models.layers.feedforward import scaled_linear
+from qasr.models.layers.heads import fuse_heads
+from qasr.models.layers.state import EncoderState, key_mask, relative_index
+from qasr.models.wav2vec2_bert.architecture import deployable
+from qasr.models.wav2vec2_bert.rewrites import (
+    rewrite_adapter,
+    rewrite_attention,
+    rewrite_convolution,
+    rewrite_feedforward,
+)
 
 LENGTHS = torch.tensor([101, 77, 30])
 TOLERANCE = 1e-4
@@ -121,8 +129,14 @@ def test_fused_heads(hidden):
 @torch.inference_mode()
 def test_adapter(small_model, hidden):
     stock = small_model(add_adapter=True, output_hidden_size=48, num_adapter_layers=2).wav2vec2_bert.adapter
-    found = rewrite_adapter(stock)(hidden[:1], torch.tensor([101]))
-    torch.testing.assert_close(found, stock(hidden[:1]), atol=TOLERANCE, rtol=0)
+    lengths = torch.tensor([101])
+    state = EncoderState(hidden[:1], lengths, key_mask(lengths, 101, torch.float32))
+    adapter = rewrite_adapter(stock)
+    assert len(adapter.blocks) == 3
+    for block in adapter.blocks:
+        state = block(state)
+    torch.testing.assert_close(state.hidden, stock(hidden[:1]), atol=TOLERANCE, rtol=0)
+    assert state.hidden.shape[1] == int(state.lengths)
 
 
 @torch.inference_mode()
@@ -141,7 +155,7 @@ def test_whole_model_and_padding(small_model, changes):
     stock = small_model(**changes)
     features = torch.randn(3, 101, 160, generator=torch.Generator().manual_seed(2))
     alone = [stock(features[row : row + 1, :length]).logits[0] for row, length in enumerate(LENGTHS)]
-    (found,) = deployable(stock, {"text": 8})(features, LENGTHS)
+    (found,) = deployable(stock, {"text": 8}, LogMel())(features, LENGTHS)
     for row, expected in enumerate(alone):
         torch.testing.assert_close(found[row, : len(expected)], expected, atol=TOLERANCE, rtol=0)
 
@@ -175,7 +189,7 @@ def test_reference_model_with_padding():
 
 
 def test_nothing_of_training_is_left(small_model):
-    model = deployable(small_model(), {"text": 8})
+    model = deployable(small_model(), {"text": 8}, LogMel())
     kinds = {type(module).__name__ for module in model.modules()}
     assert not kinds & {"Dropout", "Wav2Vec2BertEncoderLayer", "Wav2Vec2BertModel"}
     assert not any(parameter.requires_grad for parameter in model.parameters())

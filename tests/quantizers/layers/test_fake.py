@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from qasr.quantizers import ActivationScheme, GroupedLinear, Options, Scheme, StaticLinear, WeightScheme
+from qasr.artifacts import Stride
+from qasr.quantizers import ActivationScheme, Quantization, Ranges, Scheme, WeightScheme
 from qasr.quantizers.layers import fake, grid
 from qasr.quantizers.layers.fake import ActivationRange, FakeGroupedLinear, FakeStaticLinear, Frames
+from qasr.quantizers.layers.grouped import GroupedLinear
+from qasr.quantizers.layers.quantized import StaticLinear
 
 INT4, INT2 = WeightScheme(4, False, 32), WeightScheme(2, True, 16)
 
@@ -113,7 +116,7 @@ def test_ranges_follow_and_freeze():
     watched.steps(torch.tensor([[[-2.0], [3.0]]]))
     assert watched.limits.tolist() == pytest.approx([-1.05, 3.0])
     # A padded frame is not seen.
-    frames.valid = torch.tensor([[True, False]])
+    frames.set(2, torch.tensor([1]))
     watched.steps(torch.tensor([[[-1.05], [900.0]]]))
     assert watched.limits.tolist() == pytest.approx([-1.05, 3.0 + 0.05 * (-1.05 - 3.0)])
     before = watched.limits.clone()
@@ -125,7 +128,8 @@ def test_ranges_follow_and_freeze():
 def test_prepared_model_finishes(make_model, logits_of):
     model = make_model()
     frames = Frames()
-    names = fake.prepare(model, Options(symmetric_inputs=True), frames, learn_scales=False, biasless=[])
+    options = Quantization(ranges=Ranges(symmetric=True), exclude=model.float_layers)
+    names = fake.prepare(model, options, frames, learn_scales=False, biasless=[])
     assert len(names) == 32
     with torch.no_grad(), fake.watching(model):
         logits_of(model)
@@ -135,3 +139,14 @@ def test_prepared_model_finishes(make_model, logits_of):
     assert sum(isinstance(module, FakeStaticLinear) for module in model.modules()) == 32
     assert float((logits_of(done) - before).norm() / before.norm()) < 1.5e-2  # last bits flip roundings
     assert not any(parameter.requires_grad for parameter in done.parameters())
+
+
+def test_padding_is_known_behind_strides_too():
+    """An adapter's layers see fewer frames, of which others are padding."""
+    frames = Frames()
+    frames.set(5, torch.tensor([5, 2]), (Stride(3, 2, 1),))
+    assert frames.valid(5).tolist() == [[True] * 5, [True, True, False, False, False]]
+    assert frames.valid(3).tolist() == [[True, True, True], [True, False, False]]
+    watched = ActivationRange(frames, symmetric=False)
+    watched.watch(torch.tensor([[[1.0], [2.0], [3.0]], [[-1.0], [50.0], [60.0]]]))
+    assert watched.limits.tolist() == [-1.0, 3.0]

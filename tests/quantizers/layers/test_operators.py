@@ -9,8 +9,8 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-from qasr.quantizers import DynamicLinear, StaticLinear
 from qasr.quantizers.layers.operators import activation_range, quantize_weight
+from qasr.quantizers.layers.quantized import DynamicLinear, StaticLinear
 
 
 def onnx_node(kind: str, inputs: dict[str, np.ndarray], outputs: int = 1) -> list[np.ndarray]:

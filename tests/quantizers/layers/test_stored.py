@@ -8,8 +8,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from qasr.models import CheckpointError
-from qasr.quantizers import GroupedLinear, StaticLinear, WeightScheme
+from qasr.quantizers import WeightScheme
 from qasr.quantizers.layers import grid, stored
+from qasr.quantizers.layers.grouped import GroupedLinear
+from qasr.quantizers.layers.quantized import StaticLinear
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from qasr.quantizers import Options, QuantizationError, quantize
+from qasr.quantizers import Quantization, QuantizationError
 
 functional = pytest.importorskip(
     "bitsandbytes.functional", reason="bitsandbytes is not installed: pip install 'qasr[lowbit]'"
@@ -68,14 +68,14 @@ def test_outliers_stay_in_float():
 
 
 @pytest.mark.parametrize(("method", "limit"), [("nf4", 0.03), ("llm-int8", 0.01)])
-def test_bundled_model(make_model, logits_of, error_of, method, limit):
+def test_bundled_model(quantized, make_model, logits_of, error_of, method, limit):
     expected = logits_of(make_model())
-    model = quantize(method, make_model(), Options(), None)
+    model = quantized(method, make_model(), Quantization(), None)
     assert 1e-4 < error_of(model, expected) < limit
 
 
-def test_groups_that_do_not_divide(make_model):
+def test_groups_that_do_not_divide(quantized, make_model):
     model = make_model()
     model.layers[0].ffn1.intermediate = linear(96, 768)
     with pytest.raises(QuantizationError, match="groups of 64 do not divide the 96 inputs"):
-        quantize("nf4", model, Options(), None)
+        quantized("nf4", model, Quantization(), None)

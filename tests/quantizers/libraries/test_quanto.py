@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from qasr.quantizers import Options, WeightScheme, quantize
+from qasr.quantizers import Quantization, WeightScheme
 
 pytest.importorskip("optimum.quanto", reason="optimum-quanto is not installed: pip install 'qasr[lowbit]'")
 
@@ -32,7 +32,7 @@ def test_weights_are_the_librarys(bits, inputs, group):
 
 
 @pytest.mark.parametrize(("bits", "least", "limit"), [(8, 1e-3, 0.003), (4, 0.01, 0.03), (2, 0.05, 0.2)])
-def test_bundled_model(make_model, logits_of, error_of, bits, least, limit):
+def test_bundled_model(quantized, make_model, logits_of, error_of, bits, least, limit):
     expected = logits_of(make_model())
-    options = Options(scheme=WeightScheme(bits), exclude=("projection", "heads", "*.pointwise*"))
-    assert least < error_of(quantize("quanto", make_model(), options, None), expected) < limit
+    options = Quantization(weight=WeightScheme(bits), exclude=("projection", "heads", "*.pointwise*"))
+    assert least < error_of(quantized("quanto", make_model(), options, None), expected) < limit

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from qasr.models import open_checkpoint
-from qasr.quantizers import Options, QuantizationError, Quantized
-from qasr.quantizers.search import Mixture, by_map, parse_map
-from qasr.quantizers.search.precision_map import formats_by_layer
+from qasr.quantizers import Quantization, QuantizationError
+from qasr.quantizers.calibration import Work
+from qasr.quantizers.layers.quantized import Quantized
+from qasr.quantizers.search.mixed import quantize_mixed
+from qasr.quantizers.search.mixture import Mixture
+from qasr.quantizers.search.precision_map import formats_by_layer, parse_map
 
 
 @pytest.fixture(scope="module")
@@ -103,23 +106,38 @@ def test_excluded_layers_stay_float(model):
 
 
 @pytest.mark.parametrize(
-    ("exclude", "quantized"),
+    ("exclude", "chosen"),
     [
-        (Options().exclude, {"heads", "layers.0.attention.qkv"}),
-        ((*Options().exclude, "*.attention.*"), {"heads"}),
-        ((*Options().exclude, "heads"), {"layers.0.attention.qkv"}),
+        ((), {"heads", "layers.0.attention.qkv"}),
         (("*.attention.*",), {"heads"}),
+        (("heads",), {"layers.0.attention.qkv"}),
     ],
 )
-def test_exclude_of_the_user_goes_before_the_map(make_model, real_calibration, exclude, quantized):
+def test_exclude_of_the_user_goes_before_the_map(make_model, real_calibration, exclude, chosen):
     """But the map goes before the layers that are left in float by default."""
-    options = Options(exclude=exclude, mixture=mixture({"heads": "int8", "layers.0.attention.qkv": "int8"}))
-    found = by_map(make_model(), options, real_calibration)
-    assert {name for name, module in found.named_modules() if isinstance(module, Quantized)} == quantized
-    assert {name for name, form in found.notes["formats"].items() if form != "fp16"} == quantized
+    model, asked = make_model(), mixture({"heads": "int8", "layers.0.attention.qkv": "int8"})
+    work = Work(calibration=real_calibration)
+    options = quantize_mixed(model, Quantization(exclude=exclude), asked, work, by_map=True)
+    assert {name for name, module in model.named_modules() if isinstance(module, Quantized)} == chosen
+    assert {name for name, form in options["formats"].items() if form != "fp16"} == chosen
+    assert options["exclude"] == list(exclude)
+    assert options["weights"] == "by layer"
 
 
 def test_nothing_quantized(model, real_calibration):
-    options = Options(mixture=mixture({"*": "float"}))
     with pytest.raises(QuantizationError, match="leaves every layer in float"):
-        by_map(model, options, real_calibration)
+        work = Work(calibration=real_calibration)
+        quantize_mixed(model, Quantization(), mixture({"*": "float"}), work, by_map=True)
+
+
+def test_keys_of_the_family(model):
+    """They may stand in a file too, beside globs."""
+    found = formats_by_layer(model, mixture({"layers.0.*": "float", "@attention": "int4", "@feed-forward": "int8"}))
+    assert Counter(found.values()) == {"int4": 3 * 2, "int8": 3 * 4, "fp16": 8 + 3 * 2 + 2}
+    with pytest.raises(QuantizationError, match="no layer matches '@convolutions' of the precision map"):
+        formats_by_layer(model, mixture({"@convolutions": "int8"}))
+
+
+def test_no_audio(model):
+    with pytest.raises(QuantizationError, match="mixed precision needs calibration audio"):
+        quantize_mixed(model, Quantization(), mixture({"*": "int8"}), Work(), by_map=True)

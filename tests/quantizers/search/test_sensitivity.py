@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from qasr.quantizers import TECHNIQUES, DynamicLinear, Options
-from qasr.quantizers.search.sensitivity import float_twin, sensitivity
-from qasr.quantizers.technique import quantizable, replace
-from qasr.quantizers.techniques.smoothquant import norm_of_linear
+from qasr.quantizers import Quantization
+from qasr.quantizers.layers.quantized import DynamicLinear
+from qasr.quantizers.layers.rewrite import quantizable, replace, shallow_copy
+from qasr.quantizers.search.sensitivity import sensitivity
+from qasr.quantizers.techniques.smoothquant import norm_folds
 
 LAYERS = 4 * 8
 
@@ -19,12 +20,12 @@ def plain(items, description, total):
 
 @pytest.fixture
 def clips(real_clips):
-    return real_clips[:2]
+    return [(clip, torch.tensor([clip.shape[1]])) for clip in real_clips[:2]]
 
 
 def outputs(model, clips):
     with torch.inference_mode():
-        return [model(clip, torch.tensor([clip.shape[1]])) for clip in clips]
+        return [model(*clip) for clip in clips]
 
 
 def relative(found, expected):
@@ -37,19 +38,19 @@ def relative(found, expected):
 
 
 @pytest.mark.parametrize("method", ["static", "smoothquant", "dynamic", "rtn"])
-def test_each_layer_alone(make_model, real_calibration, clips, method):
-    """Resuming from kept hidden states gives what running the whole model with one quantized layer gives."""
+def test_each_layer_alone(quantized, make_model, real_calibration, clips, method):
+    """Resuming from kept hidden states gives what running the whole model with one rounded layer gives."""
     original = make_model()
-    quantized = TECHNIQUES[method](float_twin(original), Options(), real_calibration)
-    report = sensitivity(original, quantized, clips, plain)
+    rounded = quantized(method, shallow_copy(original), Quantization(), real_calibration)
+    report = sensitivity(original, rounded, clips, plain)
     assert len(report.layers) == LAYERS
     by_name = {layer.layer: layer for layer in report.layers}
     expected = outputs(make_model(), clips)
-    pairs = norm_of_linear(original)
+    pairs = {linear: folded.source for folded in norm_folds(original) for linear in folded.linears}
     for name in ("layers.0.ffn1.intermediate", "layers.1.attention.qkv", "layers.3.convolution.pointwise2"):
         alone = make_model()
         for place in (name, pairs[name]) if name in pairs else (name,):
-            replace(alone, place, quantized.get_submodule(place))
+            replace(alone, place, rounded.get_submodule(place))
         found = outputs(alone, clips)
         assert by_name[name].alone.error == pytest.approx(relative(found, expected), rel=1e-4)
         # In float64: a divergence of 1e-7 nats is lost in the rounding of float32.
@@ -63,14 +64,14 @@ def test_each_layer_alone(make_model, real_calibration, clips, method):
             for one, other in zip(found, expected, strict=True)
         )
         assert by_name[name].alone.divergence == pytest.approx(divergence / report.frames, rel=0.02, abs=1e-9)
-        assert by_name[name].scheme == str(quantized.get_submodule(name).scheme)
-    assert report.together.error == pytest.approx(relative(outputs(quantized, clips), expected), rel=1e-4)
+        assert by_name[name].scheme == str(rounded.get_submodule(name).scheme)
+    assert report.together.error == pytest.approx(relative(outputs(rounded, clips), expected), rel=1e-4)
     assert report.frames == sum(logits[0].shape[1] for logits in expected)
 
 
-def test_order_and_shares(make_model, clips):
+def test_order_and_shares(quantized, make_model, clips):
     original = make_model()
-    report = sensitivity(original, TECHNIQUES["dynamic"](float_twin(original), Options(), None), clips, plain)
+    report = sensitivity(original, quantized("dynamic", shallow_copy(original), Quantization(), None), clips, plain)
     errors = [layer.alone.error for layer in report.layers]
     assert errors == sorted(errors, reverse=True)
     assert errors[0] > 5 * errors[-1] > 0
@@ -81,48 +82,48 @@ def test_order_and_shares(make_model, clips):
     assert sum(error**2 for error in errors) ** 0.5 == pytest.approx(report.together.error, rel=0.15)
 
 
-def test_a_broken_layer_comes_first(make_model, clips):
+def test_a_broken_layer_comes_first(quantized, make_model, clips):
     original = make_model()
-    quantized = TECHNIQUES["rtn"](float_twin(original), Options(), None)
-    quantized.layers[2].attention.out.weight_scale *= 1.5
-    report = sensitivity(original, quantized, clips, plain)
+    rounded = quantized("rtn", shallow_copy(original), Quantization(), None)
+    rounded.layers[2].attention.out.weight_scale *= 1.5
+    report = sensitivity(original, rounded, clips, plain)
     assert report.layers[0].layer == "layers.2.attention.out"
     assert report.layers[0].share > 0.9
 
 
-def test_excluded_layers_are_not_listed(make_model, clips):
+def test_excluded_layers_are_not_listed(quantized, make_model, clips):
     original = make_model()
-    options = Options(exclude=("projection", "layers.*"))
-    report = sensitivity(original, TECHNIQUES["dynamic"](float_twin(original), options, None), clips, plain)
+    options = Quantization(exclude=("projection", "layers.*"))
+    report = sensitivity(original, quantized("dynamic", shallow_copy(original), options, None), clips, plain)
     assert [layer.layer for layer in report.layers] == ["heads"]
     assert report.layers[0].alone == report.together
     assert report.layers[0].share == 1.0
-    options = Options(exclude=("heads", "layers.*"))
-    report = sensitivity(original, TECHNIQUES["dynamic"](float_twin(original), options, None), clips, plain)
+    options = Quantization(exclude=("heads", "layers.*"))
+    report = sensitivity(original, quantized("dynamic", shallow_copy(original), options, None), clips, plain)
     assert [layer.layer for layer in report.layers] == ["projection"]
     assert report.layers[0].alone == report.together
 
 
-def test_both_models_stay_as_they_were(make_model, real_calibration, clips):
+def test_both_models_stay_as_they_were(quantized, make_model, real_calibration, clips):
     original = make_model()
     before = outputs(original, clips)
-    quantized = TECHNIQUES["smoothquant"](float_twin(original), Options(), real_calibration)
-    rounded = outputs(quantized, clips)
-    sensitivity(original, quantized, clips, plain)
+    smoothed = quantized("smoothquant", shallow_copy(original), Quantization(), real_calibration)
+    rounded = outputs(smoothed, clips)
+    sensitivity(original, smoothed, clips, plain)
     assert relative(outputs(original, clips), before) == 0.0
-    assert relative(outputs(quantized, clips), rounded) == 0.0
+    assert relative(outputs(smoothed, clips), rounded) == 0.0
     assert not any(isinstance(module, DynamicLinear) for module in original.modules())
 
 
-def test_twin_shares_weights_but_not_layers(make_model):
+def test_copy_shares_weights_but_not_layers(quantized, make_model):
     original = make_model()
-    twin = float_twin(original)
-    assert twin.heads.weight is original.heads.weight
-    TECHNIQUES["dynamic"](twin, Options(), None)
-    assert len(quantizable(original, Options().exclude)) == LAYERS
+    copied = shallow_copy(original)
+    assert copied.heads.weight is original.heads.weight
+    quantized("dynamic", copied, Quantization(), None)
+    assert len(quantizable(original, original.float_layers)) == LAYERS
 
 
-def test_progress_counts_passes(make_model, clips):
+def test_progress_counts_passes(quantized, make_model, clips):
     seen = []
 
     def track(items, description, total):
@@ -131,5 +132,5 @@ def test_progress_counts_passes(make_model, clips):
             yield item
 
     original = make_model()
-    sensitivity(original, TECHNIQUES["dynamic"](float_twin(original), Options(), None), clips, track)
+    sensitivity(original, quantized("dynamic", shallow_copy(original), Quantization(), None), clips, track)
     assert seen == [("Measuring each layer", (LAYERS + 1) * 2)] * ((LAYERS + 1) * 2)

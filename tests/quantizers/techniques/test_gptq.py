@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 
 import pytest
 import torch
 
-from qasr.quantizers import CalibrationSet, GroupedLinear, Options, QuantizationError, WeightScheme, quantize
+from qasr.quantizers import Quantization, QuantizationError, WeightScheme
 from qasr.quantizers.layers.grid import by_error
+from qasr.quantizers.layers.grouped import GroupedLinear
+from qasr.quantizers.techniques import gptq
 from qasr.quantizers.techniques.gptq import Hessian, gptq_codes
 
 INT4 = WeightScheme(4, False, 64)
@@ -87,25 +88,24 @@ def test_hessian_by_hand():
 
 @pytest.fixture
 def calibration(real_calibration):
-    seconds = sum(clip.shape[1] for clip in real_calibration.features()) / 50
+    seconds = sum(int(length) for _, length in real_calibration.inputs()) / 50
     return dataclasses.replace(real_calibration, seconds=seconds)
 
 
-def test_each_technique_beats_the_one_before(make_model, logits_of, error_of, calibration):
+def test_each_technique_beats_the_one_before(quantized, make_model, logits_of, error_of, calibration):
     expected = logits_of(make_model())
     for scheme in (INT4, INT2):
-        options = Options(scheme=scheme)
+        options = Quantization(weight=scheme)
         errors = [
-            error_of(quantize(method, make_model(), options, calibration), expected)
+            error_of(quantized(method, make_model(), options, calibration), expected)
             for method in ("rtn", "awq", "gptq")
         ]
         assert errors[0] > errors[1] > errors[2], scheme
         assert errors[2] < 0.75 * errors[0]
 
 
-def test_layers_see_their_quantized_predecessors(make_model, calibration, monkeypatch):
+def test_layers_see_their_quantized_predecessors(quantized, make_model, calibration, monkeypatch):
     """The second Linear's Hessian is that of inputs which the first one, already rounded, gave."""
-    gptq = importlib.import_module("qasr.quantizers.techniques.gptq")  # the package has a function of that name
     seen = {}
     honest = gptq._quantized
     monkeypatch.setattr(
@@ -113,31 +113,31 @@ def test_layers_see_their_quantized_predecessors(make_model, calibration, monkey
             name, linear, hessian, options
         )
     )  # fmt: skip
-    model = quantize("gptq", make_model(), Options(scheme=INT2), calibration)
+    model = quantized("gptq", make_model(), Quantization(weight=INT2), calibration)
     name = "layers.3.ffn2.output"
     again, float_one = Hessian(768), Hessian(768)
     for other, hessian in ((model, again), (make_model(), float_one)):
         other.get_submodule(name).register_forward_pre_hook(
             lambda _, inputs, hessian=hessian: hessian.add(inputs[0][0])
         )
-        for clip in calibration.features():
+        for inputs in calibration.inputs():
             with torch.inference_mode():
-                other(clip, torch.tensor([clip.shape[1]]))
-    assert seen[name].frames == again.frames == sum(clip.shape[1] for clip in calibration.features())
+                other(*inputs)
+    assert seen[name].frames == again.frames == sum(int(length) for _, length in calibration.inputs())
     size = again.matrix.norm()
     assert (seen[name].matrix - again.matrix).norm() / size < 1e-4
     assert (seen[name].matrix - float_one.matrix).norm() / size > 1e-2
 
 
-def test_same_input_same_codes(make_model, calibration):
-    one, two = (quantize("gptq", make_model(), Options(scheme=INT4), calibration) for _ in range(2))
+def test_same_input_same_codes(quantized, make_model, calibration):
+    one, two = (quantized("gptq", make_model(), Quantization(weight=INT4), calibration) for _ in range(2))
     for (name, left), right in zip(one.state_dict().items(), two.state_dict().values(), strict=True):
         assert torch.equal(left, right), name
 
 
-def test_excluded_layers_stay(make_model, calibration):
-    options = Options(exclude=("projection", "heads", "layers.[0-2].*", "*.ffn*"), scheme=INT4)
-    model = quantize("gptq", make_model(), options, calibration)
+def test_excluded_layers_stay(quantized, make_model, calibration):
+    options = Quantization(exclude=("projection", "heads", "layers.[0-2].*", "*.ffn*"), weight=INT4)
+    model = quantized("gptq", make_model(), options, calibration)
     layers = [name for name, module in model.named_modules() if isinstance(module, GroupedLinear)]
     assert layers == [
         "layers.3.attention.qkv",
@@ -147,32 +147,32 @@ def test_excluded_layers_stay(make_model, calibration):
     ]
 
 
-def test_too_few_frames_for_a_hessian(make_model, real_calibration):
+def test_too_few_frames_for_a_hessian(quantized, make_model, real_calibration):
     short = dataclasses.replace(real_calibration, seconds=10.0)
     with pytest.raises(QuantizationError, match=r"has 500 frames, too few .* which has 768 inputs; give at least 15 s"):
-        quantize("gptq", make_model(), Options(scheme=INT4), short)
+        quantized("gptq", make_model(), Quantization(weight=INT4), short)
 
 
-def test_groups_that_do_not_divide(make_model, calibration):
+def test_groups_that_do_not_divide(quantized, make_model, calibration):
     for method in ("rtn", "mse", "awq", "gptq"):
         with pytest.raises(
             QuantizationError, match=r"groups of 128 do not divide the 192 inputs .*--group-size 64 does"
         ):
-            quantize(method, make_model(), Options(scheme=WeightScheme(4, False, 128)), calibration)
+            quantized(method, make_model(), Quantization(weight=WeightScheme(4, False, 128)), calibration)
 
 
-def test_inputs_that_are_not_finite(make_model, real_clips):
+def test_inputs_that_are_not_finite(quantized, make_model, real_clips, calibration_of):
     broken = torch.full_like(real_clips[0], float("nan"))
-    bad = CalibrationSet("broken", "0" * 64, 100.0, 1, lambda: iter([broken]))
+    bad = calibration_of([broken], seconds=100.0, name="broken")
     for method in ("awq", "gptq"):
         with pytest.raises(QuantizationError, match="check the calibration audio"):
-            quantize(method, make_model(), Options(scheme=INT4), bad)
+            quantized(method, make_model(), Quantization(weight=INT4), bad)
 
 
 @pytest.mark.parametrize("method", ["gptq", "awq"])
-def test_needs_calibration(make_model, method):
+def test_needs_calibration(quantized, make_model, method):
     with pytest.raises(QuantizationError, match="needs calibration audio"):
-        quantize(method, make_model(), Options(scheme=INT4), None)
+        quantized(method, make_model(), Quantization(weight=INT4), None)
 
 
 @pytest.fixture

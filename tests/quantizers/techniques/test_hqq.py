@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from qasr.quantizers import GroupedLinear, Options, QuantizationError, WeightScheme, quantize
+from qasr.quantizers import Quantization, QuantizationError, WeightScheme
 from qasr.quantizers.layers.grid import by_range
+from qasr.quantizers.layers.grouped import GroupedLinear
 from qasr.quantizers.techniques.hqq import hqq_codes
 
 INT2 = WeightScheme(2, False, 64)
@@ -66,21 +67,21 @@ def test_weights_of_any_size_are_rounded_alike():
     assert torch.equal(hqq_codes(weight, INT4)[0], hqq_codes(weight * 2.0**6, INT4)[0])
 
 
-def test_beats_what_needs_no_data_either(make_model, logits_of, error_of):
+def test_beats_what_needs_no_data_either(quantized, make_model, logits_of, error_of):
     expected = logits_of(make_model())
     for scheme, part in ((INT2, 0.9), (INT4, 1.0)):
-        options = Options(scheme=scheme)
-        errors = [error_of(quantize(method, make_model(), options, None), expected) for method in ("mse", "hqq")]
+        options = Quantization(weight=scheme)
+        errors = [error_of(quantized(method, make_model(), options, None), expected) for method in ("mse", "hqq")]
         assert errors[1] < part * errors[0], scheme
 
 
-def test_inputs_stay_float(make_model):
-    model = quantize("hqq", make_model(), Options(scheme=INT2, activation="grouped"), None)
+def test_inputs_stay_float(quantized, make_model):
+    model = quantized("hqq", make_model(), Quantization(weight=INT2, activation="grouped"), None)
     layers = [module for module in model.modules() if isinstance(module, GroupedLinear)]
     assert {str(layer.scheme) for layer in layers} == {"uint2 in groups of 64 weights, float input"}
-    assert model.notes["zero_points"] == "float16"
+    assert quantized.notes["zero_points"] == "float16"
 
 
-def test_symmetric_schemes_have_no_zero_points(make_model):
+def test_symmetric_schemes_have_no_zero_points(quantized, make_model):
     with pytest.raises(QuantizationError, match="hqq chooses zero points, which symmetric schemes do not have"):
-        quantize("hqq", make_model(), Options(scheme=WeightScheme(4, True, 64)), None)
+        quantized("hqq", make_model(), Quantization(weight=WeightScheme(4, True, 64)), None)

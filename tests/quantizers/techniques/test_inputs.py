@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from qasr.quantizers import GroupedLinear, Options, QuantizationError, StaticLinear, WeightScheme, quantize
+from qasr.quantizers import Quantization, QuantizationError, WeightScheme
+from qasr.quantizers.layers.grouped import GroupedLinear
 from qasr.quantizers.layers.operators import round_by_group
+from qasr.quantizers.layers.quantized import StaticLinear
 
 TWO_LEVELS = WeightScheme(4, True, 64, two_level=True)
 
@@ -29,8 +31,8 @@ def test_grouped_linear_computes_what_its_scheme_says():
     assert str(layer.scheme) == "uint2 in groups of 2 weights, float input"
 
 
-def test_grouped_inputs(make_model, real_clips):
-    model = quantize("rtn", make_model(), Options(scheme=WeightScheme(4, False, 64), activation="grouped"), None)
+def test_grouped_inputs(quantized, make_model, real_clips):
+    model = quantized("rtn", make_model(), Quantization(weight=WeightScheme(4, False, 64), activation="grouped"), None)
     layer = model.layers[0].ffn1.intermediate
     assert str(layer.scheme) == "uint4 in groups of 64 weights, grouped int8 input"
     rows = torch.randn(5, 192, generator=torch.Generator().manual_seed(0))
@@ -38,9 +40,9 @@ def test_grouped_inputs(make_model, real_clips):
     assert torch.equal(layer(rows), expected)
 
 
-def test_static_inputs_make_8_bit_layers_of_4_bit_weights(make_model, real_calibration, logits_of, error_of):
-    weight_only = quantize("rtn", make_model(), Options(scheme=TWO_LEVELS), None)
-    model = quantize("rtn", make_model(), Options(scheme=TWO_LEVELS, activation="static"), real_calibration)
+def test_static_inputs_make_8_bit_layers_of_4_bit_weights(quantized, make_model, real_calibration, logits_of, error_of):
+    weight_only = quantized("rtn", make_model(), Quantization(weight=TWO_LEVELS), None)
+    model = quantized("rtn", make_model(), Quantization(weight=TWO_LEVELS, activation="static"), real_calibration)
     layers = {name: module for name, module in model.named_modules() if isinstance(module, StaticLinear)}
     assert len(layers) == 32
     for name, layer in layers.items():
@@ -55,8 +57,10 @@ def test_static_inputs_make_8_bit_layers_of_4_bit_weights(make_model, real_calib
     assert error_of(model, expected) < 1.5 * error_of(weight_only, expected)
 
 
-def test_static_inputs_need_calibration_and_two_levels(make_model, real_calibration):
+def test_static_inputs_need_calibration_and_two_levels(quantized, make_model, real_calibration):
     with pytest.raises(QuantizationError, match="needs calibration audio"):
-        quantize("rtn", make_model(), Options(scheme=TWO_LEVELS, activation="static"), None)
+        quantized("rtn", make_model(), Quantization(weight=TWO_LEVELS, activation="static"), None)
     with pytest.raises(QuantizationError, match="multiples of a channel's"):
-        quantize("rtn", make_model(), Options(scheme=WeightScheme(4, True, 64), activation="static"), real_calibration)
+        quantized(
+            "rtn", make_model(), Quantization(weight=WeightScheme(4, True, 64), activation="static"), real_calibration
+        )

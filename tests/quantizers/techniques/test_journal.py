@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 
 import pytest
 import torch
 
-from qasr.quantizers import Options, QuantizationError, WeightScheme, quantize
-
-SEGMENTS = [f"layers.{place}" for place in range(4)]
+from qasr.quantizers import GPTQOptions, Quantization, QuantizationError, WeightScheme
+from qasr.quantizers.techniques import gptq
 
 
 class KilledError(Exception):
@@ -26,7 +24,6 @@ def calibration(real_calibration):
 def made(monkeypatch):
     """Names of the layers that were computed; set ``until`` to be killed at one."""
     names = type("Names", (list,), {"until": None})()
-    gptq = importlib.import_module("qasr.quantizers.techniques.gptq")  # the package has a function of that name
     honest = gptq._quantized
 
     def watched(name, *rest):
@@ -40,10 +37,10 @@ def made(monkeypatch):
 
 
 @pytest.fixture
-def run(make_model, calibration, tmp_path):
-    def run(calibration=calibration, **changes):
-        options = {"scheme": WeightScheme(4, False, 64), "journal": tmp_path / "journal"} | changes
-        return quantize("gptq", make_model(), Options(**options), calibration).state_dict()
+def run(make_model, calibration, tmp_path, quantized):
+    def run(calibration=calibration, journal=tmp_path / "journal", **changes):
+        options = Quantization(**({"weight": WeightScheme(4, False, 64)} | changes))
+        return quantized("gptq", make_model(), options, calibration, journal).state_dict()
 
     return run
 
@@ -56,8 +53,8 @@ def test_goes_on_after_a_kill(run, made, tmp_path):
     with pytest.raises(KilledError):
         run()
     assert len(made) == 2 * 8 + 3
-    kept = sorted(path.name.split("-")[0] for path in (tmp_path / "journal").iterdir())
-    assert kept == SEGMENTS[:2]
+    kept = sorted(path.name[:9] for path in (tmp_path / "journal").iterdir())
+    assert kept == ["stage-001", "stage-002"]
     made.clear()
     made.until = None
     found = run()
@@ -73,9 +70,9 @@ def test_goes_on_after_a_kill(run, made, tmp_path):
 def test_serves_nothing_else(run, made, calibration):
     run()
     for changes in (
-        {"scheme": WeightScheme(4, False, 32)},
-        {"damping": 0.1},
-        {"activation_order": False},
+        {"weight": WeightScheme(4, False, 32)},
+        {"gptq": GPTQOptions(damping=0.1)},
+        {"gptq": GPTQOptions(activation_order=False)},
         {"exclude": ("projection", "heads", "*.qkv")},
         {"bits_by_layer": {"layers.0.ffn1.output": 2}},
         {"calibration": dataclasses.replace(calibration, sha256="1" * 64)},
@@ -86,13 +83,22 @@ def test_serves_nothing_else(run, made, calibration):
         assert len(made) == (28 if "exclude" in changes else 32), changes
 
 
-def test_serves_no_model_with_other_norms(run, made, make_model, calibration, tmp_path):
+def test_serves_no_model_with_other_norms(quantized, run, made, make_model, calibration, tmp_path):
     """Weights are the same, and what they are multiplied by is not."""
     run()
     made.clear()
     model = make_model()
     model.layers[0].ffn1_norm.bias.data += 0.01
-    quantize("gptq", model, Options(scheme=WeightScheme(4, False, 64), journal=tmp_path / "journal"), calibration)
+    quantized("gptq", model, Quantization(weight=WeightScheme(4, False, 64)), calibration, tmp_path / "journal")
+    assert len(made) == 32
+
+
+def test_serves_no_other_version_of_the_algorithm(run, made, monkeypatch):
+    """A corrected GPTQ must not get the codes of the old one back."""
+    run()
+    made.clear()
+    monkeypatch.setattr(gptq, "ALGORITHM_VERSION", gptq.ALGORITHM_VERSION + 1)
+    run()
     assert len(made) == 32
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from qasr.artifacts import read
-from qasr.kernels.layout import dequantize, pack
+from qasr.gpu.layout import dequantize, pack
 from qasr.runtimes import EngineOptions, OptionError, load_engine
 from qasr.runtimes.hf.packed import WideningLinear
 

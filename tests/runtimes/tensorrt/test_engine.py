@@ -13,7 +13,7 @@ import pytest
 
 from qasr import load
 from qasr.artifacts import ArtifactError, InputLimits, create
-from qasr.kernels import cuda
+from qasr.gpu import cuda
 from qasr.runtimes import (
     DeviceError,
     EngineOptions,

@@ -1,0 +1,34 @@
+"""What encoder layers and adapter layers hand on to each other."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class EncoderState(NamedTuple):
+    """Hidden states between two blocks, and what every attention layer needs beside them."""
+
+    hidden: Tensor
+    """(B, T, H) float."""
+    lengths: Tensor
+    """(B,) int64: valid frames of each clip."""
+    mask: Tensor
+    """(B, 1, 1, T) additive: 0 on valid keys, the lowest finite value on padding."""
+    positions: Tensor | None = None
+    """(T, T) int64 from ``relative_index``; None without relative positions. One for all layers."""
+
+
+def relative_index(frames: int, left: int, right: int, device: torch.device) -> Tensor:
+    """Row of the distance table for every (query, key) pair: clamp(j − i, −left, right) + left, (T, T) int64."""
+    positions = torch.arange(frames, device=device)
+    return torch.clamp(positions[None, :] - positions[:, None], -left, right) + left
+
+
+def key_mask(lengths: Tensor, frames: int, dtype: torch.dtype) -> Tensor:
+    """Additive mask (B, 1, 1, T): 0 on valid keys, the lowest finite value of ``dtype`` on padding."""
+    valid = torch.arange(frames, device=lengths.device)[None, :] < lengths[:, None]
+    lowest = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=lengths.device)
+    return torch.where(valid, torch.zeros_like(lowest), lowest)[:, None, None, :]

@@ -1,0 +1,1 @@
+"""A toy engine: the ONNX project's own reference implementation. CONTRIBUTING.md walks through it."""
