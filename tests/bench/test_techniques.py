@@ -21,7 +21,8 @@ from qasr.bench.results import (
     Speed,
 )
 from qasr.bench.techniques import FLOAT, TECHNIQUES, TRAINED, preferred_recipes, row_of, technique_table
-from qasr.exporters import TARGETS
+from qasr.exporters.plan import resolve
+from qasr.exporters.request import Request
 
 
 def measured(name, target, method, *, seconds, size, edits, delta=None, failure=None):
@@ -110,10 +111,10 @@ def test_gpu_techniques_need_a_measurement_on_a_gpu(report):
 
 
 @pytest.mark.parametrize(("device", "count"), [("cpu", 31), ("cuda", 6)])
-def test_every_maker_can_be_exported(device, count):
-    found = preferred_recipes(device)
-    assert found[0] == FLOAT
-    assert len(found) == len(set(found)) == count
-    for target, method in found:
+def test_every_recipe_can_be_exported(device, count):
+    recipes = preferred_recipes(device)
+    assert recipes[0] == FLOAT
+    assert len(recipes) == len(set(recipes)) == count
+    for target, method in recipes:
         if method not in TRAINED:
-            assert TARGETS[target].method(method) == method
+            assert resolve(Request(target=target, method=method)).method == method
