@@ -139,7 +139,9 @@ def techniques(
     artifacts, failures = collect(model, output, calibration, options["device"], build=not no_export, console=console)
     result = measure_artifacts(tuple(artifacts), artifacts[0], options, console)
     present(result, report, options, console)
-    result_console().print(technique_table(result))
+    printer = result_console()
+    printer.print(technique_table(result))
+    printer.print("Figures: measured against the baseline. Low, Medium, High: expected from the literature.")
     for line in failures:
         click.echo(f"qbench: {line}", err=True)
     return FAILED if failures or any(row.failure for row in result.rows) else OK

@@ -1,6 +1,6 @@
 """The seam between model families and everything else: all that a family provides.
 
-A family is a folder of this package whose ``__init__`` holds one ``ARCHITECTURE``, and a line in ``families.FAMILIES``.
+A family is a folder of this package whose ``__init__`` defines ``ARCHITECTURE``, and a line in ``families.FAMILIES``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A deployable CTC model of any family: what techniques quantize, training trains and exporters trace."""
+"""A deployable CTC model of any family, which methods quantize, training trains and exporters trace."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .architecture import Fold, FoldedLayers
 _EXAMPLE_SECONDS = 1.28
 
 State = Any
-"""What a family passes from block to block, usually a NamedTuple with ``hidden`` (B, T, H)."""
+"""State between two blocks, usually a NamedTuple with ``hidden`` (B, T, H)."""
 
 
 class CTCModel(nn.Module):
@@ -92,6 +92,14 @@ class CTCModel(nn.Module):
         for one in self.strides:
             rate /= one.stride
         return rate
+
+    @property
+    def fewest_dynamic_frames(self) -> int:
+        """Fewest input frames of a graph whose length is dynamic: 2 frames of logits, since torch specializes on 1."""
+        frames = 2
+        for one in reversed(self.strides):
+            frames = (frames - 1) * one.stride + one.kernel - 2 * one.padding
+        return frames
 
     @property
     def example_frames(self) -> int:

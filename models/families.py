@@ -1,4 +1,4 @@
-"""The table of model families: the one place where they are listed."""
+"""The only table of model families."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _FILES = ["*.json", "*.safetensors"]
 
 
 def looks_like_hub_id(name: str) -> bool:
-    """Whether ``name`` has the form ``owner/model``."""
+    """Whether ``name`` has the format ``owner/model``."""
     return _HUB_ID.fullmatch(name) is not None
 
 

@@ -1,7 +1,7 @@
 """A forward pass in stages: everything before the blocks, each block, everything after them.
 
-Stage 0 is ``begin``, stage i is block i − 1, the last one is ``finish``. What a stage returns can be kept, and a pass
-resumed from it, so that techniques that change one layer run only what comes after.
+Stage 0 is ``begin``, stage i is block i − 1, the last one is ``finish``. The state after a stage can be kept and
+the pass resumed from it, so that methods that change one layer run only the rest.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .ctc import CTCModel
 from .errors import UnsupportedModelError
 
-# Values of a relative index or of lengths: stored so, a T × T index takes an eighth.
+# For values of a relative index or of lengths. A T × T index in bytes takes an eighth of its int64.
 _NARROW = (torch.uint8, torch.int16, torch.int32)
 
 
@@ -36,7 +36,7 @@ def stage_count(model: CTCModel) -> int:
 
 
 def run_stage(model: CTCModel, stage: int, given: Any) -> Any:
-    """Run one stage on what the stage before returned: a state; stage 0 takes (inputs, lengths).
+    """Run one stage on the state that the previous stage returned; stage 0 takes (inputs, lengths).
 
     The last stage returns one tensor of logits (B, T', V) per level.
     """
@@ -54,7 +54,7 @@ def resume(model: CTCModel, stage: int, given: Any) -> tuple[Tensor, ...]:
 
 
 def given_to_stages(model: CTCModel, inputs: Tensor, lengths: Tensor) -> Iterator[Any]:
-    """What each stage is given, in order, and at last the logits."""
+    """The argument of each stage in order, and the logits last."""
     given: Any = (inputs, lengths)
     for stage in range(stage_count(model)):
         yield given
@@ -68,14 +68,14 @@ def linear_stages(model: CTCModel) -> dict[str, LinearStage]:
 
     Raises UnsupportedModelError for a Linear that the forward pass does not use.
     """
-    found: dict[str, LinearStage] = {}
+    stages: dict[str, LinearStage] = {}
     stage = 0
     linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
 
     def record(name: str) -> Any:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             rows = inputs[0].numel() // inputs[0].shape[-1]
-            found.setdefault(name, LinearStage(stage, rows / seconds))
+            stages.setdefault(name, LinearStage(stage, rows / seconds))
 
         return hook
 
@@ -86,19 +86,19 @@ def linear_stages(model: CTCModel) -> dict[str, LinearStage]:
             hooks.callback(linear.register_forward_pre_hook(record(name)).remove)
         for stage in range(stage_count(model)):
             given = run_stage(model, stage, given)
-    unused = [name for name in linears if name not in found]
+    unused = [name for name in linears if name not in stages]
     if unused:
         raise UnsupportedModelError(f"the forward pass does not use the layer {unused[0]}")
-    return found
+    return stages
 
 
 def packed(given: Any) -> Any:
-    """A state with its whole numbers in the narrowest type that holds them, for keeping; see ``unpacked``."""
+    """A state to keep: its integers are in the narrowest type that represents them; see ``unpacked``."""
     return _mapped(given, _narrowed)
 
 
 def unpacked(given: Any) -> Any:
-    """The state that was ``packed``: whole numbers are int64 again."""
+    """The state that was ``packed``, with int64 integers."""
     return _mapped(given, lambda value: value.long() if value.dtype in _NARROW else value)
 
 

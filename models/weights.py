@@ -62,14 +62,14 @@ def load_weights(model: nn.Module, files: list[Path], optional: Collection[str] 
     """
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     with ExitStack() as stack:
-        found = dict(_entries(stack, files))
-        shapes = {name: entry[1] for name, entry in found.items() if name in expected or name not in optional}
+        stored = dict(_entries(stack, files))
+        shapes = {name: entry[1] for name, entry in stored.items() if name in expected or name not in optional}
         _check(
             {name: shape for name, shape in expected.items() if name in shapes or name not in optional}, shapes, files
         )
         state = {
             name: handle.get_tensor(name).to(torch.float32)
-            for name, (handle, _, _) in found.items()
+            for name, (handle, _, _) in stored.items()
             if name in expected
         }
     for name in expected.keys() - state.keys():
@@ -91,13 +91,13 @@ def _entries(stack: ExitStack, files: list[Path]) -> Iterator[tuple[str, tuple[A
             yield name, (handle, tuple(part.get_shape()), dtype)
 
 
-def _check(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], files: list[Path]) -> None:
-    missing = sorted(expected.keys() - found.keys())
-    surplus = sorted(found.keys() - expected.keys())
+def _check(expected: dict[str, tuple[int, ...]], stored: dict[str, tuple[int, ...]], files: list[Path]) -> None:
+    missing = sorted(expected.keys() - stored.keys())
+    surplus = sorted(stored.keys() - expected.keys())
     wrong = [
-        f"{name} is {found[name]}, not {expected[name]}"
-        for name in sorted(expected.keys() & found.keys())
-        if found[name] != expected[name]
+        f"{name} is {stored[name]}, not {expected[name]}"
+        for name in sorted(expected.keys() & stored.keys())
+        if stored[name] != expected[name]
     ]
     problems = [
         f"{title}: {', '.join(names)}"

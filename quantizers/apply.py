@@ -21,7 +21,7 @@ Apply = Callable[[CTCModel, Quantization, Work], Any]
 
 
 def quantize(method: str, model: CTCModel, quantization: Quantization, work: Work) -> dict[str, Any]:
-    """Quantize ``model`` in place, within the budget of bits, and round inputs as ``quantization`` says.
+    """Quantize ``model`` in place, within the budget of bits, and round inputs as ``quantization.activation`` requires.
 
     Returns the manifest's ``options`` as plain JSON: the excluded layers, the weight scheme, and what the method
     chose. Raises QuantizationError where the options or the data do not serve.

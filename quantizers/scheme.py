@@ -1,4 +1,4 @@
-"""Schemes: how one layer's weights, input and output are represented. Techniques fill them in, exporters read them."""
+"""Schemes: how one layer's weights, input and output are represented. Methods choose them, exporters read them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Literal
 class WeightScheme:
     """Integers q and scales s with weight = q · s, per output channel where ``group_size`` is None.
 
-    ``two_level``: the scale of a group is that of its channel times a whole number, so that 4-bit weights are 8-bit
-    ones in disguise, and engines multiply them as such.
+    ``two_level``: the scale of a group is that of its channel times an integer, so that 4-bit weights are 8-bit
+    integers too, and engines multiply them as such.
     """
 
     bits: int = 8
@@ -19,7 +19,7 @@ class WeightScheme:
     group_size: int | None = None
     two_level: bool = False
     values: Literal["int", "nf4", "e4m3"] = "int"
-    """What a code stands for: an integer, one of the 16 values of NF4, or a float of 8 bits, 4 of them exponent."""
+    """Meaning of a code: an integer, one of the 16 values of NF4, or an 8-bit float with 4 bits of exponent."""
     float_zero_points: bool = False
     """Zero points may lie between the codes."""
 

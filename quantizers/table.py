@@ -1,4 +1,4 @@
-"""The table of methods: the one place where they are listed. No torch."""
+"""The only table of quantization methods. No torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Technique:
     """A row of the table: one quantization method."""
 
     name: str
-    """As ``--method`` takes it."""
+    """Value of ``--method``."""
     module: str
     """Module under ``quantizers`` that implements it."""
     function: str = "apply"
@@ -22,7 +22,7 @@ class Technique:
     uses_ranges: bool = False
     """Whether it reads ``Quantization.ranges``."""
     options: Literal["smoothquant", "gptq"] | None = None
-    """The field of ``Quantization`` that holds the method's own options."""
+    """The field of ``Quantization`` with the method's own options."""
     keeps_journal: bool = False
     """Whether finished layers are kept in ``Work.journal``."""
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from qasr.cli import qbench, qexport
-from qasr.exporters import find
+from qasr.exporters.plan import resolve
+from qasr.exporters.request import Request
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,7 +26,7 @@ def test_tables(table, device):
     outputs = set()
     for line in exports:
         options = qexport.command.make_context("qexport", list(line)).params
-        find(options["target"]).method(options["method"])
+        resolve(Request(target=options["target"], method=options["method"]))
         outputs.add(options["output"])
     options = qbench.command.commands["measure"].make_context("measure", list(bench)).params
     assert set(options["artifacts"]) == outputs

@@ -1,8 +1,7 @@
 """Programs of the checkout, which are not part of the package; run them from the checkout's root.
 
-``python -m`` puts the root on ``sys.path``, where its folders would shadow installed packages of the same names: with
-``kernels`` importable, transformers takes it for the package of that name on PyPI and fails. The submodules of
-``tools`` need no entry for the root, so importing ``tools`` removes it.
+``python -m`` puts the root on ``sys.path``, where its folders (``data``, ``gpu``, ``models``, …) would shadow installed
+packages of the same names. The submodules of ``tools`` need no entry for the root, so importing ``tools`` removes it.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class TrainingSet:
         """The set without a random ``share`` of it, and that share, at least one utterance. Raises TrainingError."""
         count = max(1, round(share * len(self.utterances)))
         if count >= len(self.utterances):
-            raise TrainingError(f"{self.name}: {len(self.utterances)} recordings are too few to hold {share:.0%} back")
+            raise TrainingError(f"{self.name}: {len(self.utterances)} recordings are too few to hold out {share:.0%}")
         order = np.random.default_rng(seed).permutation(len(self.utterances)).tolist()
         held_out, kept = sorted(order[:count]), sorted(order[count:])
         return (

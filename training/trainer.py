@@ -111,7 +111,7 @@ class Trainer:
         try:
             technique(self._options.start)(self.model, quantization, work)
         except TooFewFramesError as error:
-            raise TooFewFramesError(f"{error}, or begin with --start mse") from None
+            raise TooFewFramesError(f"{error}, or use --start mse") from None
 
     def _calibration(self) -> CalibrationSet:
         """Some of the training audio, for the method of ``options.start``."""
@@ -136,7 +136,7 @@ class Trainer:
         original = self._evaluate(self._run_teacher, step=0)
         self._display.evaluated(original, what="fp32")
         if not self._options.distill and all(utterance.ids for utterance in self._held_out.utterances):
-            self._teacher = None  # frees the memory of a whole model
+            self._teacher = None  # frees the memory of one model
         every = max(1, self.steps // self._options.evaluations)
         for batches in self._remaining_batches():
             loss = self._take_step(batches)
@@ -261,7 +261,7 @@ class Trainer:
     def _restore(self) -> None:
         path = self._folder / "state.pt"
         if not path.is_file():
-            raise TrainingError(f"{self._folder}: holds no state to resume; leave --resume out")
+            raise TrainingError(f"{self._folder}: has no state to resume; leave --resume out")
         content = self._load(path)
         if content["identity"] != self._identity():
             raise TrainingError(

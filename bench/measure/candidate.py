@@ -101,7 +101,7 @@ def _engine_failure(name: str) -> str | None:
     if name not in ENGINES:
         return f"needs the engine {name!r}; this qasr has {', '.join(ENGINES)}"
     entry = ENGINES[name]
-    return str(MissingExtraError(entry.library, entry.extra)) if not entry.is_installed else None
+    return None if entry.is_installed else str(MissingExtraError(entry.library, entry.extra))
 
 
 def _default_baseline(candidates: Sequence[Candidate]) -> Candidate:

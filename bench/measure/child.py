@@ -16,7 +16,8 @@ import msgspec
 from ..errors import BenchError
 from .messages import Alive, Answer, Ended, Failed, Plan
 
-WORKER = (sys.executable, "-m", "qasr.bench.measure.worker")
+# -P keeps the current folder off sys.path, where a folder of it could shadow an installed package.
+WORKER = (sys.executable, "-P", "-m", "qasr.bench.measure.worker")
 
 
 class ChildError(BenchError):

@@ -29,7 +29,8 @@ class Child:
         self._output = log.open("w", encoding="utf-8")
         self._started = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "qasr.bench.peers.worker", msgspec.json.encode(spec).decode()],
+            # -P keeps the current folder off sys.path, where a folder of it could shadow an installed package.
+            [sys.executable, "-P", "-m", "qasr.bench.peers.worker", msgspec.json.encode(spec).decode()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._output,

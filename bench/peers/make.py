@@ -65,9 +65,10 @@ def make_artifacts(work: Path, model: str, console: Console) -> tuple[list[Path]
 def _run(arguments: Sequence[str], description: str, work: Path, console: Console) -> None:
     """Run Python with ``arguments``; its output goes to ``build.log``. Raises CandidateError with its last line."""
     console.print(f"{description} …")
+    # -P keeps the current folder off sys.path, where a folder of it could shadow an installed package.
     with (work / "build.log").open("a+", encoding="utf-8") as log:
         start = log.tell()
-        code = subprocess.run([sys.executable, *arguments], stdout=log, stderr=log, check=False).returncode
+        code = subprocess.run([sys.executable, "-P", *arguments], stdout=log, stderr=log, check=False).returncode
         if code:
             log.seek(start)
             raise CandidateError(f"exit {code}: {last_line(log.read().strip() or 'no message')}")

@@ -64,7 +64,7 @@ def notes(report: Report) -> list[str]:
     lines = [
         f"{data.name}: {len(data.recordings)} recordings, {sum(data.seconds) / 60:.1f} minutes. "
         f"Baseline {report.baseline}. {environment.processor}, {environment.cores} cores; "
-        f"{report.settings.rounds} rounds, {report.wall_seconds / 60:.1f} minutes.",
+        f"rounds: {report.settings.rounds}, {report.wall_seconds / 60:.1f} minutes.",
         "~: the difference is within noise. time: compute time over the baseline's.",
     ]
     if environment.idle_share < BUSY:

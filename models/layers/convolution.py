@@ -23,8 +23,8 @@ def pointwise_to_linear(convolution: nn.Conv1d) -> nn.Linear:
 class Convolution(nn.Module):
     """LayerNorm, pointwise, GLU, causal depthwise, LayerNorm, activation, pointwise: (B, T, H) to (B, T, H).
 
-    It needs no mask: batches are padded on the right and the depthwise convolution looks only left, so a padded frame
-    never reaches a valid one.
+    It needs no mask: batches are padded on the right and the depthwise convolution reads only earlier frames, so
+    a padded frame never reaches a valid one.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ def rewrite_attention(stock: Any) -> SelfAttention:
 
 
 def rewrite_convolution(stock: Any) -> Convolution:
-    """The deployable form of ``Wav2Vec2BertConvolutionModule``, which zeroes padded frames first without need."""
+    """The deployable form of ``Wav2Vec2BertConvolutionModule``, without its unneeded mask."""
     return Convolution(
         stock.layer_norm,
         pointwise_to_linear(stock.pointwise_conv1),

@@ -1,1 +1,1 @@
-"""Linear layers that carry a scheme and compute exactly what it says."""
+"""Linear layers with a scheme, which compute exactly as the scheme defines."""

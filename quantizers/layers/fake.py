@@ -1,9 +1,9 @@
-"""Layers that are trained while they round: quantization-aware training (Jacob et al. 2018, arXiv:1712.05877).
+"""Layers that round while they are trained: quantization-aware training (Jacob et al. 2018, arXiv:1712.05877).
 
-The forward pass computes what the finished layer will, on float weights that are rounded anew in each pass; the
-backward pass takes rounding for the identity (straight-through estimator: Bengio et al. 2013, arXiv:1308.3432) and
-gives nothing to what was cut off. Scales are trained too where that is asked for: learned step sizes (Esser et al.
-2020, arXiv:1902.08153), where d(rounded)/d(scale) = round(x / s) − x / s inside the range, its edge outside.
+The forward pass computes as the finished layer will, on float weights that are rounded in each pass. The backward pass
+treats rounding as the identity (straight-through estimator: Bengio et al. 2013, arXiv:1308.3432); values outside the
+range get no gradient. Scales can be trained too: learned step sizes (Esser et al. 2020, arXiv:1902.08153), with
+d(rounded)/d(scale) = round(x / s) − x / s inside the range and its edge outside.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .grouped import GroupedLinear
 from .quantized import Range, StaticLinear
 from .rewrite import quantizable, replace
 
-# Of the newest batch in a moving average of ranges: after 50 batches the first counts for less than one part in ten.
+# Weight of the newest batch in the moving average of ranges: after 50 batches the first one counts less than a tenth.
 _NEWEST = 0.05
 
 
@@ -59,9 +59,9 @@ def scaled_gradient(scale: Tensor, factor: float) -> Tensor:
 
 
 class ActivationRange(nn.Module):
-    """The fixed range of one tensor: watched for a while, then frozen or trained.
+    """The range of one tensor: observed for a while, then frozen or trained.
 
-    ``scale`` () float32 and ``zero_point`` () uint8 as the finished layer takes them.
+    ``scale`` () float32 and ``zero_point`` () uint8 as in the finished layer.
     """
 
     zero_point: Tensor
@@ -91,7 +91,7 @@ class ActivationRange(nn.Module):
         return ops.symmetric_range(low, high) if self._symmetric else (low, high)
 
     def steps(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """``values`` in whole steps from 0, float32, and the size () of a step."""
+        """``values`` in integer steps from 0, float32, and the size () of a step."""
         if self.watching:
             self.watch(values)
         zero_point = float(self.zero_point)
@@ -115,7 +115,7 @@ class FakeStaticLinear(nn.Module):
         self.weight_scale = nn.Parameter(ops.weight_scale(self.weight.detach())) if learn_scales else None
 
     def _weight_steps(self) -> tuple[Tensor, Tensor]:
-        """Whole numbers (out, in) float32 and their scales (out,)."""
+        """Integers (out, in) as float32 and their scales (out,)."""
         if self.weight_scale is None:
             scale = ops.weight_scale(self.weight.detach())
         else:
@@ -127,7 +127,7 @@ class FakeStaticLinear(nn.Module):
         """``input`` (B, T, in): (B, T, out) float32."""
         rounded, input_scale = self.input.steps(input)
         weight, weight_scale = self._weight_steps()
-        # Whole numbers up to 256 are exact in bfloat16, so that autocast spoils no rounding.
+        # Integers up to 256 are exact in bfloat16, so that autocast changes no rounding.
         product = nn.functional.linear(rounded, weight).float() * (input_scale * weight_scale) + self.bias
         if self.output is None:
             return product
@@ -135,7 +135,7 @@ class FakeStaticLinear(nn.Module):
         return steps * scale
 
     def finished(self) -> StaticLinear:
-        """The layer as engines take it."""
+        """The finished layer, for export."""
         weight, scale = (part.detach() for part in self._weight_steps())
         layer = StaticLinear.of(
             weight.to(torch.int8).cpu(),
@@ -153,8 +153,8 @@ class FakeGroupedLinear(nn.Module):
     """Trains to a GroupedLinear: low-bit codes with a scale and a zero point for every group of inputs.
 
     ``weight`` (out, in) and ``bias`` (out,) are trained, and ``scale`` (out, groups) too where scales are learned. They
-    begin as what another technique has made of them, and zero points stay so. Inputs are rounded group by group, as
-    integer engines do.
+    start with the result of another method, whose zero points are kept. Inputs are rounded group by group, as in
+    integer engines.
     """
 
     zero_point: Tensor
@@ -185,27 +185,27 @@ class FakeGroupedLinear(nn.Module):
         return (straight_through(steps) * scale[..., None]).view(self.weight.shape)
 
     def finished(self) -> GroupedLinear:
-        """The layer as engines take it."""
-        found = grid.Grid(grid.representable(self.scale.detach()).cpu(), self.zero_point.cpu())
-        codes = found.codes(self.weight.detach().cpu(), self.weight_scheme.bits)
-        return GroupedLinear(codes, found.scale, found.zero_point, self.bias.detach().cpu(), self.weight_scheme)
+        """The finished layer, for export."""
+        chosen = grid.Grid(grid.representable(self.scale.detach()).cpu(), self.zero_point.cpu())
+        codes = chosen.codes(self.weight.detach().cpu(), self.weight_scheme.bits)
+        return GroupedLinear(codes, chosen.scale, chosen.zero_point, self.bias.detach().cpu(), self.weight_scheme)
 
 
 Fake = FakeStaticLinear | FakeGroupedLinear
 
 
 def without_bias(model: CTCModel) -> list[str]:
-    """Names of the Linears that have none, which quantized layers fill with zeros."""
+    """Names of the Linears without a bias; quantized layers have a bias of zeros."""
     return [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module.bias is None]
 
 
 def prepare(
     model: CTCModel, quantization: Quantization, frames: Frames, *, learn_scales: bool, biasless: Collection[str]
 ) -> list[str]:
-    """Replace every GroupedLinear, or where there is none every chosen Linear, by a layer that trains as it will be.
+    """Replace every GroupedLinear, or without any every chosen Linear, by a layer that rounds while it is trained.
 
-    Everything in the model is trained from here on but the zeros of layers that are ``biasless``, whose checkpoint has
-    no place for anything else. Returns the layers' names; raises QuantizationError as techniques do.
+    Everything in the model is trained from here on except the zeros of the ``biasless`` layers, for which the
+    checkpoint has no bias. Returns the layers' names. Raises QuantizationError.
     """
     model.requires_grad_(True)
     grouped = [(name, module) for name, module in model.named_modules() if isinstance(module, GroupedLinear)]
@@ -233,7 +233,7 @@ def prepare(
 
 @contextmanager
 def watching(model: nn.Module) -> Iterator[None]:
-    """Within, ranges of activations move towards what passes through the model."""
+    """Within, activation ranges follow the values that pass through the model."""
     ranges = [module for module in model.modules() if isinstance(module, ActivationRange)]
     try:
         for one in ranges:
@@ -245,14 +245,14 @@ def watching(model: nn.Module) -> Iterator[None]:
 
 
 def learn_ranges(model: nn.Module) -> None:
-    """From here on, the scales of activations are trained."""
+    """Train the scales of activations from here on."""
     for module in model.modules():
         if isinstance(module, ActivationRange):
             module.scale.requires_grad_(True)
 
 
 def finished(model: CTCModel) -> CTCModel:
-    """A copy of the model with every layer as engines take it, on the CPU."""
+    """A copy of the model with finished layers, on the CPU."""
     memo = {id(layer): layer.finished() for layer in model.modules() if isinstance(layer, Fake)}
     return copy.deepcopy(model, memo).cpu().eval().requires_grad_(False)
 

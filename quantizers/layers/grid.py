@@ -1,8 +1,9 @@
-"""Where the few values of a group lie: scales and zero points, from the range or by least error.
+"""The values of a group's codes: scales and zero points, from the range or by least error.
 
 A group of inputs of one output channel has codes 0 … 2^bits − 1, and value = (code − zero point) · scale. Symmetric
-schemes fix the zero point at 2^(bits − 1). Scales are values that fp16 holds, so that storing them so loses nothing;
-those of two-level schemes (Lin et al. 2024, arXiv:2405.04532) are 1 … 15 times a scale of the whole output channel.
+schemes fix the zero point at 2^(bits − 1). Scales are values that fp16 represents exactly, so that storing
+them in fp16 loses nothing; those of two-level schemes (Lin et al. 2024, arXiv:2405.04532) are 1 … 15 times the scale of
+an output channel.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from ..errors import QuantizationError
 from ..scheme import WeightScheme
 from .operators import grouped_weight
 
-# What part of a group's range may be cut off; beyond a half nothing was ever won.
+# Parts of a group's range that are tried. Cutting off more than a half never reduced the error.
 _SHRINKS = tuple(1.0 - step / 40 for step in range(24))
 _SMALLEST_SCALE = 2.0**-20
 _LARGEST_SCALE = 65504.0
 LARGEST_MULTIPLE = 15
-"""Of the channel's scale, in two-level schemes: 8 · 15 is an 8-bit integer."""
+"""Largest multiple of the channel's scale in two-level schemes: 8 · 15 is an 8-bit integer."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,16 @@ Choose = Callable[[Tensor, WeightScheme], Grid]
 
 
 def by_range(weight: Tensor, scheme: WeightScheme) -> Grid:
-    """The grid that holds every weight of its group: weight (out, in)."""
+    """The grid that spans the range of every group: weight (out, in)."""
     grid = _shrunk(_in_groups(weight, scheme), scheme, 1.0)
     return _two_levels(grid) if scheme.two_level else grid
 
 
 def by_error(weight: Tensor, scheme: WeightScheme, gram: Tensor | None = None) -> Grid:
-    """Of all shrunk ranges that whose group errs least: in squares of weights, or of outputs where ``gram`` is given.
+    """For each group the shrunk range with the least squared error: of weights, or of outputs where ``gram`` is given.
 
     ``gram`` (groups, n, n) is XᵀX of each group's inputs: δᵀ gram δ is the squared error that a weight error δ causes
-    in the output, as if its group were alone.
+    in the output, with only this group rounded.
     """
     groups = _in_groups(weight, scheme)
     best = _shrunk(groups, scheme, 1.0)
@@ -90,7 +91,7 @@ def _shrunk(groups: Tensor, scheme: WeightScheme, shrink: float) -> Grid:
         scale = representable(torch.maximum(-groups.amin(-1) / middle, groups.amax(-1) / (middle - 1)) * shrink)
         return Grid(scale, torch.full_like(scale, middle, dtype=torch.uint8))
     if scheme.symmetric:
-        # Codes reach one step further down than up, so the sign of the scale puts the largest weight there.
+        # Codes reach one step further down than up; the sign of the scale gives the largest weight that code.
         low, high = groups.amin(-1), groups.amax(-1)
         extreme = torch.where(-low > high, low, high) * shrink
         scale = representable(-extreme / middle)
@@ -101,7 +102,7 @@ def _shrunk(groups: Tensor, scheme: WeightScheme, shrink: float) -> Grid:
 
 
 def _two_levels(grid: Grid) -> Grid:
-    """Scales that are whole multiples of the channel's; upwards, so that no range is cut further."""
+    """Scales rounded up to integer multiples of the channel's, so that no range is cut further."""
     unit = channel_scale(grid.scale)
     return Grid((grid.scale / unit).ceil().clamp_(1, LARGEST_MULTIPLE) * unit, grid.zero_point)
 

@@ -1,4 +1,4 @@
-"""Linear layers whose weights are codes of few bits, with a scale and a zero point for every group of inputs."""
+"""Linear layers with low-bit codes as weights, and a scale and a zero point for every group of inputs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from . import operators as ops
 class GroupedLinear(nn.Module):
     """weight[o, i] = (codes[o, i] − zero_point[o, i // group]) · scale[o, i // group].
 
-    ``codes`` (out, in) uint8 in [0, 2^bits), ``scale`` (out, in / group) float32 with values that fp16 holds,
-    ``zero_point`` (out, in / group) uint8 codes (2^(bits − 1) everywhere where the scheme is symmetric), or float32
-    values that fp16 holds where the scheme says so, ``bias`` (out,) float32. Where the scheme's activation is
-    ``grouped``, the input is rounded to int8, symmetrically, group by group of every frame.
+    ``codes`` (out, in) uint8 in [0, 2^bits). ``scale`` (out, in / group) float32, with values that fp16 represents
+    exactly. ``zero_point`` (out, in / group): uint8 codes, 2^(bits − 1) everywhere in symmetric schemes, or float32
+    that fp16 represents exactly in schemes with float zero points. ``bias`` (out,) float32. With the activation
+    ``grouped``, the input is rounded to int8, symmetrically, by group of every frame.
     """
 
     codes: Tensor

@@ -1,4 +1,4 @@
-"""The computation of quantized layers, as operators that torch.export keeps whole and each exporter translates.
+"""The computation of quantized layers, as operators that torch.export does not decompose and each exporter translates.
 
 Rounding is half to even and saturating, as ONNX defines QuantizeLinear and DynamicQuantizeLinear.
 """
@@ -38,7 +38,7 @@ def quantize_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def activation_range(low: float, high: float) -> tuple[float, int]:
-    """Scale and zero point of uint8 for values in [low, high], which is widened to hold 0 exactly."""
+    """Scale and zero point of uint8 for values in [low, high], which is widened so that 0 is exact."""
     low, high = min(low, 0.0), max(high, 0.0)
     scale = (high - low) / UINT8_MAX or 1.0
     return scale, max(0, min(UINT8_MAX, round(-low / scale)))

@@ -1,4 +1,4 @@
-"""Linear layers that carry a scheme and compute exactly what it says."""
+"""Linear layers with a scheme, which compute exactly as the scheme defines."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Quantized(Protocol):
 
 
 Range = tuple[float, float]
-"""Lowest and highest value that an activation takes."""
+"""Lowest and highest value of an activation."""
 
 
 class _Int8Linear(nn.Module):
-    """What both forms share: ``weight`` (in, out) int8, ``weight_scale`` (out,) and ``bias`` (out,) float32."""
+    """Base of int8 layers: ``weight`` (in, out) int8, ``weight_scale`` (out,) and ``bias`` (out,) float32."""
 
     weight: Tensor
     weight_scale: Tensor
@@ -50,7 +50,7 @@ class DynamicLinear(_Int8Linear):
 
 
 class StaticLinear(_Int8Linear):
-    """int8 weights; the input, and the output where its range is given, are rounded to uint8 by ranges fixed before."""
+    """int8 weights; the input, and the output where its range is given, are rounded to uint8 by fixed ranges."""
 
     input_scale: Tensor
     input_zero_point: Tensor
@@ -72,7 +72,7 @@ class StaticLinear(_Int8Linear):
     def of(
         cls, integers: Tensor, weight_scale: Tensor, bias: Tensor | None, input_scale: float, input_zero_point: int
     ) -> StaticLinear:
-        """A layer with integers (out, in) int8, scales (out,) and a rounding of its input that others have fixed."""
+        """A layer with integers (out, in) int8, scales (out,) and a rounding of its input that were fixed elsewhere."""
         layer = cls(nn.Linear(integers.shape[1], integers.shape[0]), (0.0, 1.0))
         layer.weight = integers.t().contiguous()
         layer.weight_scale = weight_scale.float()
@@ -82,7 +82,7 @@ class StaticLinear(_Int8Linear):
         return layer
 
     def round_output(self, scale: float, zero_point: int) -> None:
-        """Round the output too, by what others have fixed."""
+        """Round the output too, by a scale and zero point that were fixed elsewhere."""
         self.output_scale = torch.tensor(scale, dtype=torch.float32)
         self.output_zero_point = torch.tensor(zero_point, dtype=torch.uint8)
         self.scheme = replace(self.scheme, output=ActivationScheme("static"))
@@ -98,9 +98,9 @@ class StaticLinear(_Int8Linear):
 
 
 class Fp8Linear(nn.Module):
-    """Weights and input are floats of 8 bits (E4M3), each with a scale: per output channel, and one fixed before.
+    """Weights and input are floats of 8 bits (E4M3), with a scale per output channel and a fixed one.
 
-    ``codes`` (in, out) uint8 holds the bits of the weights, which so stay the same when the model changes its type;
+    ``codes`` (in, out) uint8 stores the bits of the weights, so that a change of the model's type keeps them;
     ``weight_scale`` (out,), ``input_scale`` () and ``bias`` (out,) float32.
     """
 
@@ -135,7 +135,7 @@ class Fp8Linear(nn.Module):
 
 
 class WeightOnlyLinear(_Int8Linear):
-    """int8 weights, widened to float before the product; the input stays as it is."""
+    """int8 weights, converted to float before the product; the input is not rounded."""
 
     scheme = Scheme(WeightScheme())
 

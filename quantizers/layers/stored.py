@@ -1,4 +1,4 @@
-"""Quantized layers in a safetensors file: what a finished training leaves beside the checkpoint, bit for bit."""
+"""Quantized layers in a safetensors file: the result of a training, stored beside the checkpoint bit for bit."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Techniques of other libraries, read into layers of ours."""
+"""Methods of other libraries, whose results are read into our layers."""

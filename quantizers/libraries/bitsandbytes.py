@@ -1,4 +1,4 @@
-"""bitsandbytes: NF4 and LLM.int8 weights, made and computed by that library.
+"""bitsandbytes: NF4 and LLM.int8 weights, rounded and multiplied by that library.
 
 https://github.com/bitsandbytes-foundation/bitsandbytes; Dettmers et al. 2023, arXiv:2305.14314 (NF4), and 2022,
 arXiv:2208.07339 (LLM.int8). Neither needs data.
@@ -25,7 +25,7 @@ OUTLIER_THRESHOLD = 6.0
 class Nf4Linear(nn.Module):
     """weight[o, i] = table[code[o, i]] · absmax[o, i // 64], with the 16 values of NF4.
 
-    ``packed`` (out, in / 2) uint8 holds two codes a byte, the first in the high half, ``absmax`` (out, in / 64) and
+    ``packed`` (out, in / 2) uint8 stores two codes per byte, the first in the high half, ``absmax`` (out, in / 64) and
     ``table`` (16,), ``bias`` (out,) float32.
     """
 

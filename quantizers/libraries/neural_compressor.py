@@ -64,7 +64,8 @@ def _compress(model: CTCModel, chosen: set[str], calibration: CalibrationSet) ->
     from neural_compressor.torch.export import export
     from neural_compressor.torch.quantization import StaticQuantConfig, convert, prepare
 
-    batch, frames = torch.export.Dim("batch", min=1, max=1 << 16), torch.export.Dim("frames", min=2, max=1 << 20)
+    batch = torch.export.Dim("batch", min=1, max=1 << 16)
+    frames = torch.export.Dim("frames", min=model.fewest_dynamic_frames, max=1 << 20)
     shapes = {"inputs": {0: batch, 1: frames}, "lengths": {0: batch}}
     example = model.example_inputs(2, model.example_frames)
     graph = export(model, example_inputs=example, dynamic_shapes=shapes)

@@ -1,4 +1,4 @@
-"""Mixed precision: formats from a map, or formats found for a budget.
+"""Mixed precision: formats from a map, or formats chosen for a budget.
 
 The layers of every format are quantized once, each in a variant of the model that has that format throughout; an
 assignment picks from them. So the layers that are measured are those that are exported.

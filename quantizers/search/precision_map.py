@@ -15,7 +15,7 @@ from .formats import check_formats
 from .mixture import FLOAT, Mixture
 
 ATTENTION, FEED_FORWARD = "@attention", "@feed-forward"
-"""Keys that stand for the family's own globs of these layers."""
+"""Keys that mean the family's own globs of these layers."""
 
 PRESETS: Mapping[str, Mapping[str, str]] = {"typical": {ATTENTION: "int8", FEED_FORWARD: "int8", "*": FLOAT}}
 """By name. ``typical``: embeddings and LayerNorm float, attention and feed-forward in 8 bits."""

@@ -55,7 +55,7 @@ class Sensitivity:
 def sensitivity(original: CTCModel, quantized: CTCModel, clips: Sequence[Inputs], track: Track) -> Sensitivity:
     """Compare ``original`` with itself with each quantized layer installed alone, on ``clips``.
 
-    One pass per layer and clip, resumed at the stage that holds the layer. The norm in front of a smoothed layer is
+    One pass per layer and clip, resumed at the stage of the layer. The norm in front of a smoothed layer is
     installed with it. Both models are unchanged afterwards.
     """
     layers = {name: module.scheme for name, module in quantized.named_modules() if isinstance(module, Quantized)}

@@ -97,7 +97,7 @@ class FloatPass:
 
     @torch.inference_mode()
     def loss(self, unit: Unit, variant: CTCModel) -> Loss:
-        """With the layers of ``unit`` from ``variant``; the pass resumes at the stage that holds them."""
+        """With the layers of ``unit`` from ``variant``; the pass resumes at their stage."""
         divergence, frames, edits, symbols = 0.0, 0, 0, 0
         references = iter(self._transcripts)
         stage = min(self._stages[name] for name in unit.layers)

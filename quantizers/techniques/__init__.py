@@ -1,1 +1,1 @@
-"""Techniques, one a module."""
+"""Quantization methods, one per module."""

@@ -26,7 +26,7 @@ from .journal import Journal
 from .sequential import Sequence
 
 ALGORITHM_VERSION = 1
-"""To be raised with every change that gives other codes, so that no journal returns the old ones."""
+"""To be raised with every change that leads to other codes, so that no journal returns the old ones."""
 
 # Columns after which the weights that follow are updated in one product, as in the authors' code.
 _BLOCK = 128

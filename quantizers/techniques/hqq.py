@@ -60,7 +60,7 @@ def check(model: CTCModel, quantization: Quantization, calibration: CalibrationS
 
 
 def hqq_codes(weight: Tensor, scheme: WeightScheme) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes (out, in) uint8, scales and zero points (out, groups) float32, of values that fp16 holds.
+    """Codes (out, in) uint8, scales and zero points (out, groups) float32, of values that fp16 represents exactly.
 
     The scale is that of the group's range. Each group keeps the zero point with the least error of all turns.
     """

@@ -18,11 +18,11 @@ from .static import check_finite, make_observer, stream
 
 
 def round_inputs(model: CTCModel, quantization: Quantization, calibration: CalibrationSet | None) -> None:
-    """Round the inputs of every GroupedLinear as ``quantization.activation`` says.
+    """Round the inputs of every GroupedLinear as ``quantization.activation`` requires.
 
     ``grouped`` needs no data, and skips layers whose zero points are floats: no engine multiplies those as integers.
     ``static`` turns two-level schemes into StaticLinears: 8-bit integers per output channel that are 4-bit ones times
-    whole numbers.
+    integers.
     """
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, GroupedLinear)]
     if quantization.activation == "grouped":

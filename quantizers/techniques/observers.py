@@ -1,4 +1,4 @@
-"""Ranges of activations, gathered in bounded memory while calibration data streams through."""
+"""Ranges of activations, gathered in bounded memory while calibration data stream through the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..layers.operators import UINT8_MAX
 
 
 class Observer(Protocol):
-    """Sees a layer's inputs one after the other and then gives their range."""
+    """Observes a layer's inputs one after the other, then returns their range."""
 
     def observe(self, values: Tensor) -> None:
         """Take in one input of any shape."""
@@ -22,7 +22,7 @@ class Observer(Protocol):
 
 
 class MinMax:
-    """The extremes of all that was seen."""
+    """The extremes of all observed values."""
 
     def __init__(self) -> None:
         self.low = float("inf")
@@ -31,19 +31,19 @@ class MinMax:
     def observe(self, values: Tensor) -> None:
         """Take in one input of any shape."""
         low, high = (float(value) for value in torch.aminmax(values))
-        # Python's min and max pass over NaN, which must not get lost.
+        # Python's min and max ignore NaN, which must not get lost.
         self.low = low if math.isnan(low) else min(self.low, low)
         self.high = high if math.isnan(high) else max(self.high, high)
 
     def range(self) -> tuple[float, float]:
-        """Lowest and highest value seen."""
+        """Lowest and highest observed value."""
         return self.low, self.high
 
 
 class Histogram:
     """Counts of values in bins of equal width between ``-span`` and ``span``, which doubles as needed.
 
-    It keeps no activations, unlike ONNX Runtime's calibrators: 4096 counts a layer, however long the data.
+    It keeps no activations, unlike ONNX Runtime's calibrators: 4096 counts per layer for data of any length.
     """
 
     BINS = 4096
@@ -85,7 +85,7 @@ class Histogram:
 
 
 class Percentile(Histogram):
-    """The range that holds a given share of all values."""
+    """The range that contains a given share of all values."""
 
     def __init__(self, percentile: float = 99.99) -> None:
         if not 50.0 < percentile <= 100.0:

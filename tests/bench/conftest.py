@@ -1,4 +1,4 @@
-"""A toy benchmark: artifacts that hear tones, recordings of tones, and a worker that misbehaves on demand."""
+"""A toy benchmark: artifacts that transcribe tones, recordings of tones, and a worker with a faulty engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXTS = ("abc", "cab", "abcab", "bacbca", "bca")
 
 @pytest.fixture
 def tone_data(tmp_path, make_tones):
-    """Five recordings with their letters; the last label has one letter wrong."""
+    """Five labelled recordings; the last label has one wrong letter."""
     from qasr.data import load_data
 
     folder = tmp_path / "tones"

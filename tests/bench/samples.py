@@ -1,4 +1,4 @@
-"""Reports made by hand, for tests of what is made of them."""
+"""Reports written by hand, as input of tests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def query(number=1, seconds=0.1, audio=2.0, clips=1):
 
 
 def speed(times, scenario="single-stream", *, clip_seconds=None, threads=2, batch=1, audio=2.0, trials=()):
-    """``times`` are seconds a query, one a round."""
+    """``times`` are seconds per query, one for each round."""
     queries = [query(number, seconds, audio, batch) for number, seconds in enumerate(times, 1) for _ in range(4)]
     return Speed(
         scenario=scenario, clip_seconds=clip_seconds, threads=threads, batch=batch, queries=queries,
@@ -51,7 +51,7 @@ def processes(loads, peaks, cold=5.0):
 
 
 def accuracy(edits, delta=None, worst=()):
-    """``edits`` of the first ten recordings; ten tokens each. The second level has no errors."""
+    """``edits`` of the first recordings; ten tokens each. The second level has no errors."""
     counts = [*edits, *[0] * (RECORDINGS - len(edits))]
     interval = None if delta is None else Interval(value=delta, low=delta - 0.002, high=delta + 0.002)
     return Accuracy(
@@ -95,8 +95,8 @@ def report(rows, **changes):
     return Report(**(given | changes))
 
 
-def whole():
-    """A report with everything in it: scenarios, clip lengths, threads, a failure, worst recordings, hostile names."""
+def full_report():
+    """A report with all features: scenarios, clip lengths, threads, a failure, worst recordings, hostile names."""
     trials = [
         Trial(round=number, rate_hz=rate, queries=9, latency_seconds=0.4, within_bound=rate < 20)
         for number in (1, 2, 3)

@@ -1,4 +1,4 @@
-"""Every figure against a value worked out by hand."""
+"""Every figure, compared with a value computed by hand."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def row(**changes):
     return Row(**(given | changes))
 
 
-def test_rtf_is_computing_over_audio():
+def test_rtf_is_compute_time_over_audio():
     queries = [query(), query(audio=6.0, features=0.3, inference=0.6, decoding=0.15)]
     assert figures.rtf(queries) == pytest.approx(1.4 / 8.0)
     assert figures.rtfx(queries) == pytest.approx(8.0 / 1.4)
@@ -97,7 +97,7 @@ def test_peaks():
     assert figures.peak_device_bytes(row(processes=processes[:1])) is None
 
 
-def test_what_is_comparable():
+def test_comparable_measurements():
     one, other = speed([query()]), speed([query()], batch=8, scenario="offline")
     measured = row(speeds=[other, one])
     assert figures.find(measured, speed([])) is one

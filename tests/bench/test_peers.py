@@ -78,7 +78,7 @@ def bench(tmp_path):
     return Bench(reference.CHECKPOINT, {"2": file}, tmp_path, Options(rounds=1, loads=1, threads=1), QUIET)
 
 
-def test_a_candidate_that_fails_is_a_row_without_times(tmp_path, bench, exported):
+def test_a_failed_candidate_is_a_row_without_times(tmp_path, bench, exported):
     good = exported("onnx-int8", "static").folder
     shutil.copytree(good, tmp_path / "changed")
     (tmp_path / "changed" / "model.onnx").write_bytes((good / "model.onnx").read_bytes()[:-1] + b"x")
@@ -93,7 +93,7 @@ def test_a_candidate_that_fails_is_a_row_without_times(tmp_path, bench, exported
     assert "model.onnx: changed since it was exported (SHA-256 differs)" in bench.outcomes["changed"].error
     assert bench.outcomes["good"].error is None
     assert {sample.name for sample in bench.samples} == {"good", FLOOR}
-    report = made([Entry(one, bench.outcomes[one.name], 1) for one in candidates], bench.samples, [2])
+    report = results([Entry(one, bench.outcomes[one.name], 1) for one in candidates], bench.samples, [2])
     _, *rows = cells(report)
     assert rows[0][:3] == ["broken", "failed", ""]
     assert "- broken failed: InvalidProtobuf" in markdown(report)
@@ -120,7 +120,7 @@ def test_a_process_that_hangs(bench, exported, monkeypatch):
     ("frames", "fill", "complaint"),
     [(100, 0.0, None), (100, np.nan, "logits that are not finite"), (50, 0.0, "logits of the shapes")],
 )
-def test_garbage_is_no_result(frames, fill, complaint):
+def test_unusable_output_is_an_error(frames, fill, complaint):
     config = json.loads((reference.CHECKPOINT / "config.json").read_text())
     logits = [np.full((1, frames, width), fill, np.float32) for width in config["level_to_vocab_size"].values()]
     spec = Spec("none", "", str(reference.CHECKPOINT), 1, {})
@@ -133,7 +133,7 @@ def test_garbage_is_no_result(frames, fill, complaint):
             engine.check(result, 2.0)
 
 
-def made(entries, samples, durations):
+def results(entries, samples, durations):
     return Results("command", {}, "reference", 10**9, durations, 3, 1, entries, samples, {})
 
 
@@ -152,7 +152,7 @@ def test_ratios_are_taken_within_rounds():
         for name, seconds in ((BASELINE, 8.0), ("peer", 4.0), ("ours", 1.0), ("lean", 5.0))
     ]
     samples += [Sample(FLOOR, "", 0, turn, 0.0, {"a": 2e12 / turn, "b": 1e12}) for turn in (1, 2)]
-    report = made(entries, samples, [10])
+    report = results(entries, samples, [10])
     assert report.speedup("ours", BASELINE, "10") == 8.0
     assert report.floor_rates() == {"a": 2e12, "b": 1e12}
     assert report.floor_seconds("10") == pytest.approx(2 * 1e9 * 500 / 2e12)
@@ -183,8 +183,8 @@ def test_groups_fit_into_memory(bench, monkeypatch):
         bench._groups(candidates)
 
 
-def test_artifacts_are_made_where_none_can_be_read(tmp_path, exported, monkeypatch):
-    """An artifact of this qasr is taken as it is; one of another qasr is made again, and what fails is a reason."""
+def test_missing_artifacts_are_exported(tmp_path, exported, monkeypatch):
+    """An artifact of this qasr is reused; one of another version is exported again, and a failure has a reason."""
     monkeypatch.setattr(make, "_QEXPORT", "import sys; print('Working'); sys.exit('qexport: error: no room')")
     shutil.copytree(exported("onnx-int8", "static").folder, tmp_path / "onnx-int8")
     (tmp_path / "openvino-int8").mkdir()
@@ -194,7 +194,7 @@ def test_artifacts_are_made_where_none_can_be_read(tmp_path, exported, monkeypat
     assert failed == {"openvino-int8": "not exported: exit 1: qexport: error: no room"}
 
 
-def test_bad_input_is_one_line(tmp_path, toy):
+def test_wrong_input_is_a_one_line_error(tmp_path, toy):
     done = peers("--work", tmp_path / "work", tmp_path / "nothing")
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {tmp_path / 'nothing'}: ")

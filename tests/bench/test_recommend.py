@@ -1,4 +1,4 @@
-"""The fastest within limits, and what speaks against the others."""
+"""The fastest artifact within limits, and the reasons against the others."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_an_interval_beyond_the_limit_is_reported(measured):
     assert "failed: dies" in console.file.getvalue()
 
 
-def test_a_slow_moment_does_not_rank():
+def test_a_short_disturbance_does_not_change_the_ranking():
     """Ten times as long in round 2, for all but one: RTF 0.12 and 0.03, but 0.5 and 0.6 of the baseline's time."""
     disturbed = report([row("base", (0.1, 1.0, 0.1)), row("fast", (0.05, 0.62, 0.05)), row("lucky", (0.06,) * 3)])
     found = recommend(disturbed, Limits())
@@ -97,7 +97,7 @@ def test_a_slow_moment_does_not_rank():
     assert found.others[0].relative_time == pytest.approx(0.6)
 
 
-def test_a_baseline_that_failed():
+def test_a_failed_baseline():
     rows = [row("base", failure="dies", speeds=[], processes=[], accuracy=None), row("a"), row("b", (0.05,) * 3)]
     found = recommend(report(rows), Limits())
     assert (found.chosen.row.name, found.chosen.relative_time) == ("b", None)

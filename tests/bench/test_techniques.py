@@ -1,4 +1,4 @@
-"""The list of techniques: what is ticked, and the figures beside the words."""
+"""The list of techniques: measured ones are ticked and have figures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from qasr.bench.results import (
     Speed,
 )
 from qasr.bench.techniques import FLOAT, TECHNIQUES, TRAINED, preferred_recipes, row_of, technique_table
-from qasr.exporters import TARGETS
+from qasr.exporters.plan import resolve
+from qasr.exporters.request import Request
 
 
 def measured(name, target, method, *, seconds, size, edits, delta=None, failure=None):
@@ -74,7 +75,7 @@ def lines(report):
     return [line.strip() for line in console.file.getvalue().splitlines()]
 
 
-def test_what_was_measured_is_ticked(report):
+def test_measured_techniques_are_ticked(report):
     (line,) = (line for line in lines(report) if line.startswith("✓"))
     assert line.split()[:6] == ["✓", "Dynamic", "PTQ", "ONNX", "Runtime", "dyn"]
     # 0.5 / 0.2 s, 1000 / 250 bytes, 0.1 points.
@@ -83,7 +84,7 @@ def test_what_was_measured_is_ticked(report):
     assert line.endswith("+0.10 Low")
 
 
-def test_what_is_not_there_is_named(report):
+def test_missing_artifacts_are_listed(report):
     table = lines(report)
     assert len(table) == 1 + len(TECHNIQUES)
     assert all("not measured" in line for line in table if any(one in line for one in ("QAT", "GPTQ", "quanto")))
@@ -93,7 +94,7 @@ def test_what_is_not_there_is_named(report):
     assert any("Static PTQ" in line and "not measured" in line for line in table)
 
 
-def test_a_row_that_works_is_preferred(report):
+def test_a_row_without_failure_is_preferred(report):
     technique = next(technique for technique in TECHNIQUES if technique.tool == "Intel Neural Compressor")
     assert row_of(technique, report).name == "bad"
     good = measured("good", "torch-inc-int8", "inc", seconds=1, size=250, edits=8)
@@ -101,7 +102,7 @@ def test_a_row_that_works_is_preferred(report):
     assert row_of(technique, report) is good
 
 
-def test_gpu_techniques_are_shown_by_gpus(report):
+def test_gpu_techniques_need_a_measurement_on_a_gpu(report):
     technique = next(technique for technique in TECHNIQUES if technique.tool == "Triton")
     report.rows.append(measured("packed", "hf-gptq", "gptq", seconds=1, size=250, edits=8))
     assert row_of(technique, report) is None
@@ -110,10 +111,10 @@ def test_gpu_techniques_are_shown_by_gpus(report):
 
 
 @pytest.mark.parametrize(("device", "count"), [("cpu", 31), ("cuda", 6)])
-def test_every_maker_can_be_exported(device, count):
-    found = preferred_recipes(device)
-    assert found[0] == FLOAT
-    assert len(found) == len(set(found)) == count
-    for target, method in found:
+def test_every_recipe_can_be_exported(device, count):
+    recipes = preferred_recipes(device)
+    assert recipes[0] == FLOAT
+    assert len(recipes) == len(set(recipes)) == count
+    for target, method in recipes:
         if method not in TRAINED:
-            assert TARGETS[target].method(method) == method
+            assert resolve(Request(target=target, method=method)).method == method

@@ -114,3 +114,21 @@ def test_example_inputs(model):
     assert lengths.tolist() == [64, 33]
     (logits,) = model(inputs, lengths)
     assert logits.isfinite().all()
+
+
+def test_graphs_keep_one_index_and_any_length(model, inputs):
+    """The relative index is computed once for all layers, and a traced graph computes other lengths as the model."""
+    example = model.example_inputs(2, model.example_frames)
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    frames = torch.export.Dim("frames", min=model.fewest_dynamic_frames, max=1 << 20)
+    shapes = {"inputs": {0: batch, 1: frames}, "lengths": {0: batch}}
+    exported = torch.export.export(model, example, dynamic_shapes=shapes)
+    operators = [str(node.target) for node in exported.graph.nodes]
+    relative = 0 if model.distances is None else 1
+    assert sum(name.startswith("aten.clamp") for name in operators) == relative
+    assert sum(name.startswith("aten.gather") for name in operators) == 2 * relative
+    traced = torch.jit.trace(model, example, check_trace=False)
+    with torch.inference_mode():
+        (expected,) = model(inputs, LENGTHS)
+        for graph in (exported.module(), traced):
+            torch.testing.assert_close(graph(inputs, LENGTHS)[0], expected, atol=1e-5, rtol=0)

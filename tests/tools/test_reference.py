@@ -68,8 +68,7 @@ def test_missing_espeak_is_a_one_line_error(monkeypatch):
 
 
 def test_the_checkout_does_not_shadow_installed_packages():
-    """The root has folders named ``kernels`` and ``data``; transformers would import the first."""
-    code = "import sys, tools.reference, importlib.util; sys.exit(importlib.util.find_spec('kernels') is not None)"
+    code = "import sys, tools.reference, importlib.util; sys.exit(importlib.util.find_spec('exporters') is not None)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=False).returncode == 0
 

@@ -73,7 +73,7 @@ def test_split(checkpoint, make_data, tmp_path):
     assert (len(training.utterances), len(held_out.utterances)) == (9, 3)
     assert {utterance.audio for utterance in training.utterances}.isdisjoint(u.audio for u in held_out.utterances)
     assert data.split(0.25, seed=0) == (training, held_out)
-    with pytest.raises(TrainingError, match=r"train.jsonl: 1 recordings are too few to hold 10% back"):
+    with pytest.raises(TrainingError, match=r"train.jsonl: 1 recordings are too few to hold out 10%"):
         labelled(make_data(count=1), checkpoint.levels, tmp_path, LogMel()).split(0.1, 0)
 
 

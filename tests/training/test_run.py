@@ -174,9 +174,9 @@ def test_refusals(make_data, tmp_path):
         train("reference", make_data(), tmp_path / "t", replace(QUICK, scheme="int4", group_size=100), Recorder())
     with pytest.raises(QuantizationError, match=r"no layer matches the excluded layers.9.\*; layers are named like"):
         train("reference", make_data(), tmp_path / "t", replace(QUICK, exclude=("layers.9.*",)), Recorder())
-    with pytest.raises(TooFewFramesError, match=r"too few for the Hessian .* s of audio, or begin with --start mse"):
+    with pytest.raises(TooFewFramesError, match=r"too few for the Hessian .* s of audio, or use --start mse"):
         train("reference", make_data(count=4), tmp_path / "t", replace(QUICK, scheme="int4"), Recorder())
-    with pytest.raises(TrainingError, match=r"t.training: holds no state to resume; leave --resume out"):
+    with pytest.raises(TrainingError, match=r"t.training: has no state to resume; leave --resume out"):
         train("reference", make_data(), tmp_path / "t", QUICK, Recorder(), resume=True)
     (tmp_path / "t").mkdir()
     with pytest.raises(TrainingError, match="exists already; choose another folder, or add --force"):

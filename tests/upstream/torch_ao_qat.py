@@ -27,9 +27,8 @@ from torch.ao import quantization as ao
 from torch.ao.quantization.fake_quantize import FakeQuantize
 
 from qasr import reference
-from qasr.audio import LogMel
 from qasr.models import open_checkpoint
-from qasr.quantizers.technique import quantizable, replace
+from qasr.quantizers.layers.rewrite import quantizable, replace
 from qasr.recitation.multilevel import loss_weights
 from qasr.training import TrainingOptions, losses
 from qasr.training import trainer as trainers
@@ -84,7 +83,7 @@ class AoTraining:
 
     def run(self, batch, model: nn.Module | None = None):
         model = model or self.model
-        return dict(zip(self.model.levels, model(batch.features, batch.lengths), strict=True))
+        return dict(zip(self.model.levels, model(batch.inputs, batch.lengths), strict=True))
 
     def converted(self) -> nn.Module:
         torch.backends.quantized.engine = "fbgemm"
@@ -101,20 +100,20 @@ def main() -> None:
     options = TrainingOptions(epochs=given.epochs, learning_rate=given.learning_rate, exclude=EXCLUDE)
     with open_checkpoint("reference") as checkpoint, tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "a").mkdir()
-        training = labelled(given.data, checkpoint.levels, Path(scratch) / "a")
-        test = labelled(reference.EVALUATION, checkpoint.levels, Path(scratch))
-        settings = LogMel.from_json(checkpoint.features)
-        ours = trainers.Trainer(checkpoint, training, test, settings, options, Path(scratch), SILENT)
+        training = labelled(given.data, checkpoint.levels, Path(scratch) / "a", checkpoint.front_end)
+        test = labelled(reference.EVALUATION, checkpoint.levels, Path(scratch), checkpoint.front_end)
+        front_end = checkpoint.front_end
+        ours = trainers.Trainer(checkpoint, training, test, options, Path(scratch), SILENT)
         theirs = AoTraining(checkpoint.deployable(), options, ours.steps)
         weights = loss_weights(checkpoint.config, list(ours.model.levels))
 
     def loss(batch, logits):
-        return losses.ctc(logits, batch, 0, weights)
+        return losses.ctc(logits, ours.model.output_lengths(batch.lengths), batch.ids, 0, weights)
 
     def figures(run) -> str:
-        batches = test.batches(options.batch_seconds, settings)
+        batches = test.batches(options.batch_seconds, front_end)
         expected = lambda batch: [{level: list(ids) for level, ids in one.items()} for one in batch.ids]  # noqa: E731
-        found = evaluate(run, batches, loss, expected, blank=0, step=0)
+        found = evaluate(run, batches, loss, expected, ours.model.output_lengths, blank=0, step=0)
         return f"PER {found.first:.3%}, mean of levels {found.mean:.3%}"
 
     print("fp32:", figures(ours._run_teacher))
@@ -124,7 +123,7 @@ def main() -> None:
         for places in training.groups(options.batch_seconds, np.random.default_rng((options.seed, epoch))):
             if done == ours.steps:
                 break
-            batch = training.batch(places, settings)
+            batch = training.batch(places, front_end)
             for name, take in (
                 ("qtrain", lambda batch: ours._take_step([batch])),
                 ("torch.ao", lambda batch: theirs.take(batch, loss)),

@@ -1,4 +1,4 @@
-"""Edit distances and alignments worked out by hand."""
+"""Edit distances and alignments computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Error rates, deltas, agreement and alignments against values worked out by hand."""
+"""Error rates, deltas, agreement and alignments compared with values computed by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def data(*labels):
     return LabelledSet("set", "0", tuple(recordings))
 
 
-def said(phonemes, width=()):
+def transcript(phonemes, width=()):
     return {"phonemes": list(phonemes), "width": list(width)}
 
 
@@ -36,13 +36,16 @@ def test_labels_become_the_longest_tokens():
 
 def test_a_symbol_that_is_not_in_the_vocabulary():
     with pytest.raises(DataError, match=r"1.wav: the label of phonemes has 'x', which the checkpoint's vocabulary"):
-        measure_accuracy([said("a"), said("a")], data({"phonemes": "a"}, {"phonemes": "axb"}), LEVELS)
+        measure_accuracy([transcript("a"), transcript("a")], data({"phonemes": "a"}, {"phonemes": "axb"}), LEVELS)
 
 
 def test_error_rates():
-    """Phonemes: a substitution, then a deletion, in seven; width: an insertion in three, though a token has a blank."""
+    """Phonemes: a substitution, then a deletion, in seven; width: an insertion in three tokens, one with a space."""
     labelled = data({"phonemes": "abc", "width": "[very wide][narrow]"}, {"phonemes": "aabcb", "width": "[narrow]"})
-    transcripts = [said("acc", ["[very wide]", "[narrow]"]), said(["aa", "b", "c"], ["[narrow]", "[very wide]"])]
+    transcripts = [
+        transcript("acc", ["[very wide]", "[narrow]"]),
+        transcript(["aa", "b", "c"], ["[narrow]", "[very wide]"]),
+    ]
     found = measure_accuracy(transcripts, labelled, LEVELS)
     assert found.levels["phonemes"] == LevelErrors(edits=[1, 1], lengths=[3, 4])
     assert found.levels["width"] == LevelErrors(edits=[0, 1], lengths=[2, 1])
@@ -52,34 +55,34 @@ def test_error_rates():
 
 
 def test_levels_without_labels_are_left_out():
-    found = measure_accuracy([said("a")], data({"phonemes": "a"}), LEVELS)
+    found = measure_accuracy([transcript("a")], data({"phonemes": "a"}), LEVELS)
     assert list(found.levels) == ["phonemes"]
     with pytest.raises(DataError, match=r"levels \(phonemes, width\); the labels are of other"):
-        measure_accuracy([said("a")], data({"other": "a"}), LEVELS)
+        measure_accuracy([transcript("a")], data({"other": "a"}), LEVELS)
 
 
 def test_labels_of_some_recordings_only():
     labelled = data({"phonemes": "a"}, {"phonemes": "a", "width": "[narrow]"}, {"phonemes": "a"})
     with pytest.raises(DataError, match=r"set: no label of width for 0.wav, 2.wav; label all recordings or none"):
-        measure_accuracy([said("a")] * 3, labelled, LEVELS)
+        measure_accuracy([transcript("a")] * 3, labelled, LEVELS)
 
 
-def test_blanks_say_nothing_where_no_words_are_written():
-    """But within a token they belong to it."""
+def test_spaces_are_ignored_without_words():
+    """Spaces within a token belong to it."""
     labelled = data({"phonemes": " a bc\n", "width": "[very wide] [narrow]"})
     assert references(labelled, "phonemes", LEVELS) == [["a", "b", "c"]]
     assert references(labelled, "width", LEVELS) == [["[very wide]", "[narrow]"]]
 
 
-def test_texts_serve_the_first_level():
-    found = measure_accuracy([said("ab")], data({"text": "ac"}), LEVELS)
+def test_texts_label_the_first_level():
+    found = measure_accuracy([transcript("ab")], data({"text": "ac"}), LEVELS)
     assert found.levels == {"phonemes": LevelErrors(edits=[1], lengths=[2])}
 
 
 def test_words_and_characters():
     """ "ab c" for "ab cb": one word of two, one character of five."""
-    heard = {"text": ["a", "b", " ", "c"]}
-    found = measure_accuracy([heard], data({"text": "ab  cb"}), WORDS)
+    transcripts = {"text": ["a", "b", " ", "c"]}
+    found = measure_accuracy([transcripts], data({"text": "ab  cb"}), WORDS)
     assert found.first == LevelErrors(edits=[1], lengths=[5])
     assert found.words == LevelErrors(edits=[1], lengths=[2])
     assert found.characters == LevelErrors(edits=[1], lengths=[5])
@@ -87,8 +90,8 @@ def test_words_and_characters():
 
 def test_deltas_disagreement_and_the_worst():
     labelled = data({"phonemes": "abc"}, {"phonemes": "abc"}, {"phonemes": "cab"}, {"phonemes": "b"})
-    base = [said("abc"), said("abb"), said("cab"), said("b")]
-    own = [said("abc"), said("bbb"), said("c"), said("b")]
+    base = [transcript("abc"), transcript("abb"), transcript("cab"), transcript("b")]
+    own = [transcript("abc"), transcript("bbb"), transcript("c"), transcript("b")]
     before = measure_accuracy(base, labelled, LEVELS)
     found = compare_accuracy(measure_accuracy(own, labelled, LEVELS), own, before, base, labelled, LEVELS, seed=0)
     assert found.first_delta.value == pytest.approx(4 / 10 - 1 / 10)
@@ -118,16 +121,16 @@ def accuracy(rate):
 
 
 def test_garbage():
-    heard = [said("abc")]
-    assert garbage(accuracy(0.1), heard, None, None) is None
-    assert garbage(accuracy(0.9), heard, None, None) is None  # the baseline may have random weights
-    assert garbage(accuracy(0.1), [said("")], None, None) == "every transcript is empty"
-    assert garbage(accuracy(0.4), heard, accuracy(0.1), 0.4) is None
-    assert garbage(accuracy(0.6), heard, accuracy(0.1), 0.6) == (
+    transcripts = [transcript("abc")]
+    assert garbage(accuracy(0.1), transcripts, None, None) is None
+    assert garbage(accuracy(0.9), transcripts, None, None) is None  # the baseline may have random weights
+    assert garbage(accuracy(0.1), [transcript("")], None, None) == "every transcript is empty"
+    assert garbage(accuracy(0.4), transcripts, accuracy(0.1), 0.4) is None
+    assert garbage(accuracy(0.6), transcripts, accuracy(0.1), 0.6) == (
         "garbage: its phonemes error rate is 60 %, the baseline's 10.0 %"
     )
-    assert garbage(accuracy(0.98), heard, accuracy(0.97), 0.5) is None
+    assert garbage(accuracy(0.98), transcripts, accuracy(0.97), 0.5) is None
     assert (
-        garbage(accuracy(0.98), heard, accuracy(0.97), 0.95)
+        garbage(accuracy(0.98), transcripts, accuracy(0.97), 0.95)
         == "garbage: 95 % of its phonemes differ from the baseline's"
     )

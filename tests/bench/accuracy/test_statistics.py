@@ -1,4 +1,4 @@
-"""Bootstrap intervals against what theory says of them."""
+"""Bootstrap intervals, compared with theory."""
 
 from __future__ import annotations
 

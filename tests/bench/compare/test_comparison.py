@@ -1,4 +1,4 @@
-"""Comparison of reports: noise is noise, a loss is a loss."""
+"""Comparison of reports: noise is not reported, real losses are."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from qasr.bench.compare.render import render
 from qasr.bench.errors import ReportError
 from qasr.bench.results import Accuracy, LevelErrors, Trial
 
-from ..samples import accuracy, processes, report, row, speed, whole
+from ..samples import accuracy, full_report, processes, report, row, speed
 
 NAMES = [f"artifact {number}" for number in range(14)]
 
 
 def noisy(seed, *, machine=1.0, slow=None, wrong=None, hungry=None, rounds=5):
-    """15 artifacts on a machine whose speed wanders by 20 % from round to round, and by 4 % more for each artifact."""
+    """15 artifacts; the machine's speed varies by 20 % between rounds, and by another 4 % between artifacts."""
     rng = np.random.default_rng(seed)
     drift = machine * rng.lognormal(0, 0.2, rounds)
 
@@ -38,7 +38,7 @@ def noisy(seed, *, machine=1.0, slow=None, wrong=None, hungry=None, rounds=5):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_two_runs_of_the_same_differ_by_noise_alone(seed):
-    """Though the machine is 40 % slower in the second."""
+    """Although the machine is 40 % slower in the second run."""
     comparison = compare(noisy(2 * seed), noisy(2 * seed + 1, machine=1.4))
     assert comparison.significant == ()
     assert len(comparison.changes) > 60
@@ -75,20 +75,20 @@ def test_figures_of_a_change():
     assert changes["phonemes error rate"].change == 0.0
 
 
-def test_one_round_tells_nothing_about_noise():
+def test_one_round_says_nothing_about_noise():
     def once(seconds):
-        made = report([row("base", [0.1]), row("a", [seconds])])
-        return msgspec.structs.replace(made, settings=msgspec.structs.replace(made.settings, rounds=1))
+        one_report = report([row("base", [0.1]), row("a", [seconds])])
+        return msgspec.structs.replace(one_report, settings=msgspec.structs.replace(one_report.settings, rounds=1))
 
     comparison = compare(once(0.1), once(0.9))
     assert comparison.significant == ()
     assert comparison.cautions == ("a single round says nothing about noise: use at least three in both runs",)
-    (line,) = (line for line in said(comparison).splitlines() if line.startswith(" relative time"))
+    (line,) = (line for line in rendered(comparison).splitlines() if line.startswith(" relative time"))
     assert line.split()[-1] == "unknown"
 
 
-def test_a_disturbed_run_is_called_one():
-    """The baseline took three times as long in two of five rounds: that nothing is found is said to mean little."""
+def test_a_disturbed_run_causes_a_caution():
+    """The baseline took three times as long in two of five rounds, so finding no change means little."""
     base = row("base", (0.1, 0.3, 0.1, 0.1, 0.25))
     before, after = report([base, row("a", (0.1,) * 5)]), report([row("base", (0.1,) * 5), row("a", (0.13,) * 5)])
     comparison = compare(before, after)
@@ -100,13 +100,13 @@ def test_a_disturbed_run_is_called_one():
 
 
 def test_the_same_report():
-    comparison = compare(whole(), whole())
+    comparison = compare(full_report(), full_report())
     assert comparison.significant == ()
     assert comparison.machine == 0.0
     assert comparison.failures == ("gone still fails: killed by SIGSEGV: <oops>",)
 
 
-def test_what_is_not_comparable():
+def test_reports_that_cannot_be_compared():
     other = msgspec.structs.replace(report([row("a")]).data, sha256="1" * 64)
     with pytest.raises(ReportError, match="measured on different data"):
         compare(report([row("a")]), report([row("a")], data=other))
@@ -136,7 +136,7 @@ def test_failures_and_cautions():
     )
 
 
-def test_only_figures_that_both_have_are_compared_and_the_others_are_named():
+def test_only_common_figures_are_compared_and_the_others_are_listed():
     before = report([row("base"), row("a")])
     ten = [speed([0.5] * 3, clip_seconds=10.0, audio=10.0)]
     after = report([row("base", speeds=ten), row("a", speeds=ten)])
@@ -180,7 +180,7 @@ def test_other_artifacts_and_settings_are_cautions():
     )
 
 
-def test_the_rate_that_a_server_holds():
+def test_the_highest_rate_of_a_server():
     """More is better: three times the rate of the baseline before, half of it after."""
 
     def serving(rate):
@@ -200,9 +200,9 @@ def test_the_rate_that_a_server_holds():
 
 
 def test_thread_counts_are_not_mixed():
-    """Memory differs between one and two threads: that is no scatter."""
+    """Memory differs between one and two threads, which is not scatter."""
 
-    def made(factor):
+    def one_report(factor):
         peaks = {1: 200e6, 2: 400e6}
         seen = [
             msgspec.structs.replace(
@@ -213,12 +213,12 @@ def test_thread_counts_are_not_mixed():
         ]
         return report([row("base"), row("a", processes=seen)])
 
-    found = {change.figure: change for change in compare(made(1.0), made(1.1)).significant}
-    assert set(found) == {"peak memory, 1 threads, MB", "peak memory, 2 threads, MB"}
-    assert found["peak memory, 2 threads, MB"].before == pytest.approx(400.08, abs=0.01)
+    changes = {change.figure: change for change in compare(one_report(1.0), one_report(1.1)).significant}
+    assert set(changes) == {"peak memory, 1 threads, MB", "peak memory, 2 threads, MB"}
+    assert changes["peak memory, 2 threads, MB"].before == pytest.approx(400.08, abs=0.01)
 
 
-def test_what_a_comparison_can_see():
+def test_the_smallest_detectable_change():
     """Time: variance 0.02 ** 2, five rounds each, one artifact."""
     logs = np.array([-0.02, -0.02, 0.0, 0.02, 0.02]) * (5 / 4) ** 0.5
     logs *= 0.02 / logs.std(ddof=1)
@@ -253,37 +253,37 @@ def as_measured(seed, slow=None):
 def test_twice_as_slow_is_found_in_real_noise_and_nothing_else_is():
     for seed in range(0, 40, 4):
         assert compare(as_measured(seed), as_measured(seed + 1)).significant == ()
-        found = compare(as_measured(seed + 2), as_measured(seed + 3, NAMES[3])).significant
-        assert {change.artifact for change in found} == {NAMES[3]}
-        assert "relative time, offline, recordings, 2 threads, batch 8" in {change.figure for change in found}
-        assert {change.verdict for change in found} == {"worse"}
+        changes = compare(as_measured(seed + 2), as_measured(seed + 3, NAMES[3])).significant
+        assert {change.artifact for change in changes} == {NAMES[3]}
+        assert "relative time, offline, recordings, 2 threads, batch 8" in {change.figure for change in changes}
+        assert {change.verdict for change in changes} == {"worse"}
 
 
 def test_a_point_of_phoneme_errors():
-    """Found on as much data as is bundled (160 recordings, 28 phonemes each); on a tenth of it, it may be luck."""
+    """Significant on as much data as is bundled (160 recordings of 28 phonemes), not on a tenth of it."""
 
-    def made(count, rate):
-        edits = [int((place + 1) * rate * 28) - int(place * rate * 28) for place in range(count)]
+    def one_report(count, rate):
+        edits = [int((index + 1) * rate * 28) - int(index * rate * 28) for index in range(count)]
         errors = LevelErrors(edits=edits, lengths=[28] * count)
         return report([row("base"), row("a", accuracy=Accuracy(levels={"phonemes": errors}))])
 
-    (change,) = compare(made(160, 0.01), made(160, 0.02)).significant
+    (change,) = compare(one_report(160, 0.01), one_report(160, 0.02)).significant
     assert (change.artifact, change.figure, change.verdict) == ("a", "phonemes error rate", "worse")
     assert change.change == pytest.approx(0.01, abs=1e-4)
-    few = compare(made(16, 0.01), made(16, 0.02))
+    few = compare(one_report(16, 0.01), one_report(16, 0.02))
     (change,) = (change for change in few.changes if change.figure == "phonemes error rate" and change.artifact == "a")
     assert (change.change, change.verdict) == (pytest.approx(0.01, abs=0.003), "same")
 
 
-def said(comparison):
+def rendered(comparison):
     console = Console(file=StringIO(), width=160)
     console.print(render(comparison))
     return console.file.getvalue()
 
 
 def test_rendering():
-    assert said(compare(noisy(1), noisy(2))).startswith("No difference beyond noise: ")
-    text = said(compare(noisy(100), noisy(101, slow=NAMES[3])))
+    assert rendered(compare(noisy(1), noisy(2))).startswith("No difference beyond noise: ")
+    text = rendered(compare(noisy(100), noisy(101, slow=NAMES[3])))
     assert text.startswith("1 figures worse and 0 better beyond noise")
     (line,) = (line for line in text.splitlines() if line.rstrip().endswith("worse"))
     assert NAMES[3] in line

@@ -1,4 +1,4 @@
-"""Shifts, their errors and their chances against values worked out by hand, and against their promise."""
+"""Shifts, standard errors and probabilities, compared with values computed by hand and with the promised error rate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_variance_is_pooled_but_never_below_an_artifacts_own():
 
 
 def test_degrees_of_freedom():
-    """Two artifacts that move together are as good as one; two that do not, as two."""
+    """Two fully correlated artifacts count as one, two uncorrelated ones as two."""
     together = shifts([[1.0, -1.0]] * 2, [[1.0, -1.0]] * 2)
     apart = shifts([[1.0, -1.0], [1.0, -1.0]], [[1.0, -1.0], [-1.0, 1.0]])
     assert [shift.freedom for shift in together] == pytest.approx([2.0, 2.0])
@@ -34,7 +34,7 @@ def test_degrees_of_freedom():
     assert [shift.freedom for shift in unequal] == [2, 3]
 
 
-def test_what_tells_nothing():
+def test_values_without_information():
     (single,) = shifts([[1.0]], [[9.0]])
     assert (single.chance, single.detectable(0.01)) == (1.0, float("inf"))
     assert Shift(0.0, 0.0, 4).chance == 1.0
@@ -42,7 +42,7 @@ def test_what_tells_nothing():
 
 
 def test_holm():
-    """0.005 <= 0.05 / 4 and 0.01 <= 0.05 / 3, but 0.03 > 0.05 / 2; what comes after a failure fails too."""
+    """0.005 <= 0.05 / 4 and 0.01 <= 0.05 / 3, but 0.03 > 0.05 / 2; all larger probabilities fail too."""
     assert beyond_noise([0.01, 0.04, 0.03, 0.005], 0.05) == {0, 3}
     assert beyond_noise([0.02, 0.5], 0.05) == {0}
     assert beyond_noise([0.03, 0.03], 0.05) == set()
@@ -56,7 +56,7 @@ def test_swaps():
     assert swap_chance([0] * 45, [1] * 45) < 1e-9
     assert swap_chance([3, 1], [1, 3]) == 1.0
     assert swap_chance([2, 2], [2, 2]) == 1.0
-    # One recording, however much it lost, could as well have been the other run's.
+    # A single recording, however large its loss, could belong to either run by chance.
     assert swap_chance([0, 0], [0, 50]) > 0.3
     assert swap_chance([4, 1, 0], [0, 0, 0]) == swap_chance([0, 0, 0], [4, 1, 0])
 
@@ -76,7 +76,7 @@ def test_false_alarms_are_as_rare_as_promised(own, shared):
     assert sum(alarms) <= 10
 
 
-def test_few_rounds_of_many_artifacts_see_more_than_one_artifact_would():
+def test_pooling_over_artifacts_adds_degrees_of_freedom():
     rng = np.random.default_rng(2)
     before, after = ((0.1 * rng.standard_normal((14, 3))).tolist() for _ in range(2))
     (alone,) = shifts(before[:1], after[:1])

@@ -1,4 +1,4 @@
-"""The worker, with an engine that misbehaves as the folder of its artifact is called."""
+"""The worker with a faulty engine; the name of the artifact's folder selects the fault."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class OddEngine:
         elif self.kind == "leaks":
             self.leaked.append(np.ones(LEAK_BYTES, np.uint8))
         elif self.kind == "lies" or (self.kind == "cheats" and self.calls > 5):
-            # Every letter becomes its neighbour; the blank stays.
+            # Letters are permuted; the blank is kept.
             logits = logits | {"letters": logits["letters"][..., [0, 3, 1, 2]]}
         elif self.kind == "mute":
             logits = {level: np.where(np.arange(value.shape[-1]) == 0, 99.0, value) for level, value in logits.items()}
@@ -67,6 +67,6 @@ def load_odd(artifact, options):
 
 
 if __name__ == "__main__":
-    # The worker looks it up when it loads.
+    # The worker looks the function up when it loads the artifact.
     runtimes.load_engine = load_odd
     worker.main()

@@ -1,4 +1,4 @@
-"""GPU memory through NVML, with the library played by a fake: no GPU is needed."""
+"""GPU memory through NVML, with a fake library: no GPU is needed."""
 
 from __future__ import annotations
 

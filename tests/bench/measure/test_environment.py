@@ -1,4 +1,4 @@
-"""The environment of a run, and how much of the machine others took."""
+"""The environment of a benchmark, and how much of the machine other programs used."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_environment(monkeypatch):
     assert found.processor
 
 
-def test_idleness_counts_only_others(monkeypatch):
-    """Two cores, ten seconds: 12 s busy, of which 7 s are ours; others took 5 of 20."""
+def test_idleness_counts_other_programs_only(monkeypatch):
+    """Two cores, ten seconds: 12 s busy, of which 7 s are our own; others used 5 of 20."""
     now = {"clock": 0.0, "cpu": Times(100, 10, 0, 5, 1), "own": (50, 5, 0, 0)}
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(module.time, "perf_counter", lambda: now["clock"])
@@ -43,7 +43,7 @@ def test_idleness_counts_only_others(monkeypatch):
 
 
 def test_evicted_files_are_cold(tmp_path):
-    """Where the file system can tell; where it cannot, nothing is claimed."""
+    """If the file system can report it; otherwise the files do not count as cold."""
     path = tmp_path / "weights"
     path.write_bytes(b"x" * 10_000_000)
     cold = evict([path])
@@ -54,7 +54,7 @@ def test_evicted_files_are_cold(tmp_path):
             assert os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT) == 1
 
 
-def test_peak_grows_with_what_is_used():
+def test_the_peak_includes_allocated_memory():
     before = peak_rss_bytes()
     hoard = bytearray(b"x") * 300_000_000
     assert peak_rss_bytes() >= max(before, 300_000_000)

@@ -1,4 +1,4 @@
-"""Artifacts that misbehave: each is caught, or measured to within a stated error."""
+"""Faulty artifacts: each becomes a failed row, or is measured within a stated error."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def bench(data, artifacts, **changes):
         ("crashes-at-the-end", "exit code 7"),
     ],
 )
-def test_caught(tone_data, named, name, reason):
-    """A failed row has its reason and not one figure; the others are measured."""
+def test_faults_become_failed_rows(tone_data, named, name, reason):
+    """A failed row has a reason and no figures; the others are measured."""
     report = bench(tone_data, [named("good"), named(name)], timeout_seconds=2.0)
     good, bad = report.rows
     assert good.failure is None
@@ -44,14 +44,14 @@ def test_caught(tone_data, named, name, reason):
     assert (bad.speeds, bad.processes, bad.accuracy) == ([], [], None)
 
 
-def test_chatter_on_stdout_is_no_answer(tone_data, named):
+def test_output_on_stdout_is_not_an_answer(tone_data, named):
     (good, chatty) = bench(tone_data, [named("good"), named("chatters")]).rows
     assert chatty.failure is None
     assert len(chatty.speeds) == len(good.speeds) == 2
 
 
-def test_sleeping_is_time(tone_data, named):
-    """Every inference sleeps 50 ms: found in all latencies, in the inference's part; within 20 ms in the quietest."""
+def test_sleep_counts_as_time(tone_data, named):
+    """Every inference sleeps 50 ms, which is in all latencies, as inference, within 20 ms in the fastest query."""
     good, slow = bench(tone_data, [named("good"), named("sleeps")], scenarios=("single-stream",)).rows
     quietest = [min(query.inference_seconds for query in row.speeds[0].queries) for row in (slow, good)]
     assert quietest[0] - quietest[1] == pytest.approx(SLEEP_SECONDS, abs=0.02)
@@ -61,7 +61,7 @@ def test_sleeping_is_time(tone_data, named):
     assert slow.processes[0].first_inference_seconds >= SLEEP_SECONDS
 
 
-def test_a_leak_is_memory(tone_data, named):
+def test_a_leak_counts_as_memory(tone_data, named):
     """Every inference keeps 4 MB. In a process: one to load, three to warm up, five measured; to within 8 MB."""
     good, leaky = bench(tone_data, [named("good"), named("leaks")], scenarios=("single-stream",)).rows
     grown = figures.peak_rss_bytes(leaky) - figures.peak_rss_bytes(good)
@@ -69,7 +69,7 @@ def test_a_leak_is_memory(tone_data, named):
 
 
 def test_peak_memory_is_the_childs_own(tone_data, named):
-    """What the parent holds is not counted, though children are forked from it."""
+    """The parent's memory is not counted, although its children are forked from it."""
     hoard = np.ones(400_000_000, np.uint8)
     (good,) = bench(tone_data, [named("good")]).rows
     assert 20e6 < figures.peak_rss_bytes(good) < 300e6

@@ -1,4 +1,4 @@
-"""A whole benchmark on the toy: what is in the report."""
+"""A complete benchmark of the toy artifact, and its report."""
 
 from __future__ import annotations
 

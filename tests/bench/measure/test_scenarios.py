@@ -1,4 +1,4 @@
-"""What each scenario asks of a model, counted on one that only pretends."""
+"""The queries of each scenario, counted on a fake model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qasr.bench.measure.scenarios import SCENARIOS, Setup, arrivals
 from qasr.runtimes import Stopwatch
 
 
-class Pretender:
+class FakeModel:
     """Takes ``seconds`` for every call, whatever the batch, and transcribes a clip as its length in samples."""
 
     levels = ["letters"]  # noqa: RUF012
@@ -23,7 +23,7 @@ class Pretender:
         self.calls = []
 
     def transcribe_batch(self, clips, batch_seconds):
-        assert batch_seconds == float("inf")
+        assert batch_seconds >= 1e9  # never splits a batch
         self.calls.append([clip.size for clip in clips])
         with self.stopwatch.running("inference"):
             time.sleep(self.seconds)
@@ -46,8 +46,8 @@ def setup(sizes=(100, 300, 200, 400, 500), **changes):
     return Setup(**(given | changes))
 
 
-def test_single_stream_asks_for_a_clip_at_a_time():
-    model = Pretender()
+def test_single_stream_has_one_clip_per_query():
+    model = FakeModel()
     outcome = SCENARIOS["single-stream"](model, setup())
     warm_up, measured = model.calls[:5], model.calls[5:]
     assert sorted(warm_up) == [[100], [200], [300], [400], [500]]
@@ -58,8 +58,8 @@ def test_single_stream_asks_for_a_clip_at_a_time():
     assert outcome.transcripts == {0: ["100"], 1: ["300"], 2: ["200"], 3: ["400"], 4: ["500"]}
 
 
-def test_multi_stream_asks_for_several_in_the_order_given():
-    model = Pretender()
+def test_multi_stream_has_several_clips_per_query_in_order():
+    model = FakeModel()
     outcome = SCENARIOS["multi-stream"](model, setup())
     assert model.calls[-3:] == [[100, 300], [200, 400], [500]]
     assert [query.clips for query in outcome.queries] == [2, 2, 1]
@@ -67,7 +67,7 @@ def test_multi_stream_asks_for_several_in_the_order_given():
 
 
 def test_offline_sorts_by_length():
-    model = Pretender()
+    model = FakeModel()
     outcome = SCENARIOS["offline"](model, setup())
     assert model.calls[-3:] == [[500, 400], [300, 200], [100]]
     assert outcome.transcripts == {0: ["100"], 1: ["300"], 2: ["200"], 3: ["400"], 4: ["500"]}
@@ -77,8 +77,8 @@ def test_offline_sorts_by_length():
     ("scenario", "together"),
     [("multi-stream", [100, 300, 200, 100, 300, 200, 100]), ("offline", [300, 300, 200, 200, 100, 100, 100])],
 )
-def test_a_batch_is_full_though_clips_are_few(scenario, together):
-    model = Pretender()
+def test_batches_are_filled_with_repeated_clips(scenario, together):
+    model = FakeModel()
     outcome = SCENARIOS[scenario](model, setup((100, 300, 200), batch=7))
     assert model.calls == [together, together]  # warm-up and one pass
     assert [query.clips for query in outcome.queries] == [7]
@@ -87,23 +87,23 @@ def test_a_batch_is_full_though_clips_are_few(scenario, together):
 
 
 def test_clips_of_one_length_are_warmed_up_once():
-    model = Pretender()
+    model = FakeModel()
     SCENARIOS["single-stream"](model, setup((100, 100, 100)))
     assert len(model.calls) == 1 + 3
 
 
 @pytest.mark.parametrize("scenario", ["single-stream", "multi-stream", "offline"])
-def test_minima_are_met_in_whole_passes(scenario):
-    outcome = SCENARIOS[scenario](Pretender(), setup(batch=1, min_queries=7))
+def test_minima_are_reached_in_full_passes(scenario):
+    outcome = SCENARIOS[scenario](FakeModel(), setup(batch=1, min_queries=7))
     assert len(outcome.queries) == 10
-    outcome = SCENARIOS[scenario](Pretender(0.01), setup(batch=1, min_seconds=0.12))
+    outcome = SCENARIOS[scenario](FakeModel(0.01), setup(batch=1, min_seconds=0.12))
     assert outcome.wall_seconds >= 0.12
     assert len(outcome.queries) % 5 == 0
     assert len(outcome.queries) >= 10
 
 
-def test_time_is_split():
-    outcome = SCENARIOS["single-stream"](Pretender(0.02), setup())
+def test_time_is_divided_into_parts():
+    outcome = SCENARIOS["single-stream"](FakeModel(0.02), setup())
     for query in outcome.queries:
         assert 0.02 <= query.inference_seconds <= query.latency_seconds
         assert query.features_seconds == query.decoding_seconds == 0.0
@@ -111,7 +111,7 @@ def test_time_is_split():
 
 def test_alive_is_called_after_every_query():
     beats = []
-    SCENARIOS["offline"](Pretender(), setup(alive=lambda: beats.append(None)))
+    SCENARIOS["offline"](FakeModel(), setup(alive=lambda: beats.append(None)))
     assert len(beats) == 2 * 3  # warm-up and one pass
 
 
@@ -126,8 +126,8 @@ def test_arrivals_are_a_poisson_process():
     assert (arrivals(20.0, 10, seed=2) != due[:10]).all()
 
 
-def test_server_at_a_rate_that_holds():
-    model = Pretender(0.002)
+def test_server_within_the_bound():
+    model = FakeModel(0.002)
     outcome = SCENARIOS["server"](model, setup(rate_hz=100.0, min_queries=50, latency_bound_seconds=5.0))
     (trial,) = outcome.trials
     assert trial.within_bound
@@ -140,9 +140,9 @@ def test_server_at_a_rate_that_holds():
     assert len(outcome.transcripts) == 5
 
 
-def test_server_overloaded_waits_in_the_queue():
+def test_queueing_counts_in_an_overloaded_server():
     """50 queries of 20 ms, two at a time, arriving at once, take 0.5 s: the last waits for that long."""
-    outcome = SCENARIOS["server"](Pretender(0.02), setup(rate_hz=10_000.0, min_queries=50, latency_bound_seconds=0.1))
+    outcome = SCENARIOS["server"](FakeModel(0.02), setup(rate_hz=10_000.0, min_queries=50, latency_bound_seconds=0.1))
     (trial,) = outcome.trials
     assert not trial.within_bound
     assert trial.latency_seconds >= 0.45
@@ -153,9 +153,9 @@ def test_server_overloaded_waits_in_the_queue():
     assert sum(query.inference_seconds for query in outcome.queries) <= last.latency_seconds + 0.005
 
 
-def test_server_searches_the_highest_rate():
+def test_server_searches_for_the_highest_rate():
     """Alone a clip takes 10 ms; two together as long, so that up to 200 a second can be served."""
-    outcome = SCENARIOS["server"](Pretender(0.01), setup(min_queries=60, latency_bound_seconds=0.2))
+    outcome = SCENARIOS["server"](FakeModel(0.01), setup(min_queries=60, latency_bound_seconds=0.2))
     assert len(outcome.trials) == 6
     holding = [trial.rate_hz for trial in outcome.trials if trial.within_bound]
     failing = [trial.rate_hz for trial in outcome.trials if not trial.within_bound]

@@ -1,4 +1,4 @@
-"""The page: whole, escaped, offline, with the right figures in it."""
+"""The page is complete, escaped and self-contained, and its figures are correct."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from qasr.bench.report.page import page
 from qasr.bench.report.plots import pareto, plots
 from qasr.bench.results import read_report
 
-from ..samples import accuracy, report, row, whole
+from ..samples import accuracy, full_report, report, row
 
 _VOID = {"meta", "br", "input"}
 
 
 class Reader(HTMLParser):
-    """Collects what a page has and would load, and checks that its tags are balanced."""
+    """Collects the texts, tables and links of a page, and checks that its tags are balanced."""
 
     def __init__(self):
         super().__init__(convert_charrefs=True)
@@ -55,7 +55,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def html():
-    return page(whole())
+    return page(full_report())
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_names_and_failures_are_escaped(html, reader):
     assert "<b>&fast" not in html
 
 
-def test_nothing_is_loaded_from_a_network(html, reader):
+def test_the_page_loads_nothing_from_a_network(html, reader):
     assert reader.loads == []
     own = re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL)
     assert "http" not in own
@@ -119,8 +119,8 @@ def test_environment_and_command(reader):
 
 
 def test_the_plots_hold_the_figures(html):
-    made = plots(whole())
-    assert list(made) == [
+    drawn = plots(full_report())
+    assert list(drawn) == [
         "Accuracy against speed",
         "Load time",
         "Peak memory",
@@ -131,20 +131,20 @@ def test_the_plots_hold_the_figures(html):
         "RTF against length of the clip",
         "Throughput",
     ]
-    load = made["Load time"]
+    load = drawn["Load time"]
     assert [trace.name for trace in load.data][:5] == [
         "interpreter", "imports", "reading", "compiling", "first inference",
     ]  # fmt: skip
     assert list(load.data[1].x) == [0.2, 0.2, 0.2]
-    assert list(made["Throughput"].data[0].x) == pytest.approx([8 / 0.6, 8 / 0.3, 8 / 0.42])
-    levels = made["Error rate by level, difference from the baseline"].data[0]
+    assert list(drawn["Throughput"].data[0].x) == pytest.approx([8 / 0.6, 8 / 0.3, 8 / 0.42])
+    levels = drawn["Error rate by level, difference from the baseline"].data[0]
     assert levels.z[0][0] == pytest.approx(100 * (4 / 400 - 2 / 400))
     embedded = re.findall(r'<script type="application/json" data-plot="plot\d+">(.*?)</script>', html)
-    assert len(embedded) == len(made)
+    assert len(embedded) == len(drawn)
     assert json.loads(embedded[0])["data"][0]["type"] == "scatter"
 
 
-def test_sections_without_data_are_left_out():
+def test_sections_without_data_are_omitted():
     bare = plots(report([row("a", accuracy=None, speeds=[])]))
     assert list(bare) == ["Load time", "Peak memory"]
     assert "<h2>Worst" not in page(report([row("a")]))
@@ -162,15 +162,15 @@ def test_pareto():
     assert pareto([]) == []
 
 
-def terminal(made, width):
+def terminal(stored, width):
     console = Console(file=StringIO(), width=width)
-    print_report(made, console)
+    print_report(stored, console)
     return console.file.getvalue()
 
 
 @pytest.mark.parametrize("width", [120, 170])
 def test_the_terminal(width):
-    text = terminal(whole(), width)
+    text = terminal(full_report(), width)
     lines = text.splitlines()
     assert max(map(len, lines[:5])) <= width
     int8 = next(line for line in lines if line.startswith("int8"))
@@ -185,17 +185,17 @@ def test_the_terminal(width):
     assert gone.split() == ["gone", "failed"]
 
 
-def test_a_busy_machine_is_said():
-    made = whole()
-    busy = report(made.rows, environment=made.environment.__class__(**{
-        name: getattr(made.environment, name) for name in made.environment.__struct_fields__ if name != "idle_share"
+def test_a_busy_machine_is_reported():
+    stored = full_report()
+    busy = report(stored.rows, environment=stored.environment.__class__(**{
+        name: getattr(stored.environment, name) for name in stored.environment.__struct_fields__ if name != "idle_share"
     }, idle_share=0.6))  # fmt: skip
     assert "other programs used 40 % of its time" in terminal(busy, 160)
     assert "Other programs used 40 % of the machine" in page(busy)
 
 
 def test_csv():
-    lines = list(csv.DictReader(io.StringIO(as_csv(whole()))))
+    lines = list(csv.DictReader(io.StringIO(as_csv(full_report()))))
     assert len(lines) == 3 * 6 + 1
     offline = next(line for line in lines if line["artifact"] == "int8" and line["scenario"] == "offline")
     assert float(offline["samples_per_second"]) == pytest.approx(8 / 0.3)
@@ -209,18 +209,18 @@ def test_csv():
     assert (gone["artifact"], gone["failure"], gone["rtf"]) == ("gone", "killed by SIGSEGV: <oops>", "")
 
 
-def test_files(tmp_path):
-    made = whole()
-    paths = write_report(made, tmp_path / "out")
+def test_written_files(tmp_path):
+    stored = full_report()
+    paths = write_report(stored, tmp_path / "out")
     assert sorted(path.name for path in paths) == ["report.csv", "report.html", "report.json"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in paths)
-    assert read_report(tmp_path / "out" / "report.json") == made
+    assert read_report(tmp_path / "out" / "report.json") == stored
     (tmp_path / "file").write_text("")
     with pytest.raises(ReportError, match="file: the report cannot be written"):
-        write_report(made, tmp_path / "file")
+        write_report(stored, tmp_path / "file")
 
 
-def test_reading_back_what_is_no_report(tmp_path):
+def test_files_that_are_no_report_of_this_version(tmp_path):
     path = tmp_path / "report.json"
     with pytest.raises(ReportError, match=r"report.json: cannot be read \(No such file"):
         read_report(path)
@@ -236,9 +236,9 @@ def test_reading_back_what_is_no_report(tmp_path):
 
 
 def test_figures_of_the_sample():
-    """What the tests above lean on."""
-    int8 = whole().row("int8")
+    """The figures of ``full_report`` that the other tests rely on."""
+    int8 = full_report().row("int8")
     assert figures.rtf(int8.speeds[0].queries) == pytest.approx(0.025)
     assert accuracy([1, 2, 1]).first.rate == 4 / 400
     with pytest.raises(ReportError, match="the report has no artifact 'x'; it has fp32, int8"):
-        whole().row("x")
+        full_report().row("x")
