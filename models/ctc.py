@@ -98,7 +98,7 @@ class CTCModel(nn.Module):
         """Fewest input frames of a graph whose length is dynamic: 2 frames of logits, since torch specializes on 1."""
         frames = 2
         for one in reversed(self.strides):
-            frames = (frames - 1) * one.stride + one.kernel - 2 * one.padding
+            frames = max(2, (frames - 1) * one.stride + one.kernel - 2 * one.padding)
         return frames
 
     @property

@@ -28,7 +28,7 @@ PHRASES = (
     r"\b(attention|adapter)\.(out|qkv|layers|projection)\b",
     r"\bmodel\.(adapter|heads|layers|projection)\b",
     r"\.(qkv|pointwise|depthwise)",
-    r"Wav2Vec2Bert",
+    r"Wav2Vec2Bert(?!ForMultilevelCTC)",  # that class is of recitation/, which is not the family's folder
     r"wav2vec2_bert|wav2vec2-bert",
     r"\b[Cc]onformer\w*",
 )
