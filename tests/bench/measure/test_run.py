@@ -83,7 +83,7 @@ def test_bad_options(changes, message):
 
 
 def test_more_threads_than_cores():
-    with pytest.raises(OptionError, match="threads must lie between 1 and"):
+    with pytest.raises(OptionError, match="threads must be a whole number from 1 to"):
         Options(**(FEW | {"threads": (10_000,)})).check()
 
 
