@@ -103,7 +103,7 @@ def _fix_addresses() -> None:
         return
     if ctypes.CDLL(None).personality(_NO_RANDOM_ADDRESSES) != -1:
         os.environ[_FIXED] = "1"
-        os.execv(sys.executable, [sys.executable, "-m", f"{__package__}.build"])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-P", "-m", f"{__package__}.build"])  # noqa: S606
 
 
 def main() -> None:

@@ -166,7 +166,7 @@ def capabilities_for(target: TensorRTTarget, flavour: Flavour, options: TensorRT
 
 def _in_a_fresh_process(plan: dict[str, Any]) -> dict[str, Any]:
     """TensorRT names its tensors by addresses and counters: they repeat only in a fresh process."""
-    command = [sys.executable, "-m", f"{__package__}.build"]
+    command = [sys.executable, "-P", "-m", f"{__package__}.build"]
     done = subprocess.run(command, input=json.dumps(plan), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = [line for line in done.stderr.strip().splitlines() if line]

@@ -92,7 +92,7 @@ def run_artifact(draft: Artifact, probe: Probe) -> tuple[Logits, dict[str, int]]
 
 def _run(folder: Path, input_file: Path, output_file: Path, manifest_file: Path) -> dict[str, Any]:
     # By name: the build half does not import the run half.
-    command = [sys.executable, "-m", "qasr.runtimes.probe", *map(str, (folder, input_file, output_file))]
+    command = [sys.executable, "-P", "-m", "qasr.runtimes.probe", *map(str, (folder, input_file, output_file))]
     done = subprocess.run([*command, "--manifest", manifest_file], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
