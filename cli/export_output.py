@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ..artifacts import Artifact
 from ..exporters import TARGETS, Target
-from ..runtimes import unsupported_reason
+from ..runtimes import ENGINES, unsupported_reason
 
 if TYPE_CHECKING:
     from ..exporters.explain import Explanation
@@ -91,6 +91,8 @@ def print_summary(console: Console, artifact: Artifact) -> None:
         f"  against fp32: relative error {fidelity.relative_error:.2g}, best tokens equal in "
         f"{fidelity.argmax_agreement:.2%} of frames, {first} transcripts differ by {fidelity.disagreement[first]:.2%}"
     )
+    if ENGINES[manifest.engine].runs_code:
+        console.print(f"  its model file is code: run it with qinfer AUDIO --artifact {artifact.folder} --trust-code")
 
 
 def _builds(target: Target) -> str:
