@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -60,6 +61,8 @@ class TransformersEngine:
             torch.set_num_threads(options.threads)
         path = artifact.path("model.safetensors")
         self._levels = list(artifact.manifest.levels)
+        # Stock modules let padded frames reach the last outputs through strided convolutions.
+        self._one_by_one = bool(artifact.manifest.strides)
         silence(*_NOISY)
         with _quiet():
             kind = model_class(artifact)
@@ -105,6 +108,13 @@ class TransformersEngine:
 
     def infer(self, inputs: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
         """Logits by level; see ``Engine.infer``."""
+        if not self._one_by_one or (lengths == inputs.shape[1]).all():
+            return self._infer(inputs, lengths)
+        alone = [(inputs[row : row + 1, :length], lengths[row : row + 1]) for row, length in enumerate(lengths)]
+        clips = [self._infer(*clip) for clip in alone]
+        return {level: _padded([clip[level][0] for clip in clips]) for level in self._levels}
+
+    def _infer(self, inputs: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
         values = torch.from_numpy(inputs).to(self._device, self._dtype)
         counts = torch.from_numpy(lengths).to(self._device)
         mask = torch.arange(inputs.shape[1], device=self._device)[None, :] < counts[:, None]
@@ -203,3 +213,9 @@ def _quiet() -> Iterator[None]:
     finally:
         if bars:
             transformers_logging.enable_progress_bar()
+
+
+def _padded(clips: list[Floats]) -> Floats:
+    """Logits of several clips (T', V) as (B, T', V), with zeros behind the shorter ones."""
+    frames = max(len(clip) for clip in clips)
+    return np.stack([np.pad(clip, ((0, frames - len(clip)), (0, 0))) for clip in clips])
