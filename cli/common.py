@@ -18,6 +18,8 @@ from ..errors import QasrError, first_line
 OK, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 _VERBOSE = "QASR_VERBOSE"
+# What a group without arguments raises to print its help, since click 8.2.
+_HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 def together(options: Iterable[Callable[..., Any]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -44,11 +46,11 @@ def group_size_option(help_text: str) -> Callable[[Callable[..., Any]], Callable
 def refuse_idle(values: Mapping[str, Any], applies: Mapping[str, tuple[bool, str]]) -> None:
     """Raise click.UsageError for an option that has a value and would have no effect.
 
-    ``applies`` has, by option, whether it has an effect, and what it is for.
+    ``applies`` has, by option, whether it has an effect, and what it applies to.
     """
     for name, (does, where) in applies.items():
         if values[name] not in (None, False) and not does:
-            raise click.UsageError(f"--{name.replace('_', '-')} is for {where} alone")
+            raise click.UsageError(f"--{name.replace('_', '-')} applies only to {where}")
 
 
 def verbosity(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,12 +72,19 @@ def main(command: click.Command, *, interrupted: str = "interrupted; nothing was
 
     ``interrupted`` is the message after Ctrl-C.
     """
+    # torch's native code prints warnings about deprecations, which users of these commands can do nothing about.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # SIGTERM raises an exception, so that `kill` runs the same clean-up as Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         code = command.main(prog_name=_name(command), standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        if isinstance(error, _HELP):
+            error.show()
+        else:
+            # click's own messages do not say what is right instead.
+            hint = "" if type(error) is click.UsageError else f"; see {_name(command)} --help"
+            _print(command, f"error: {error.format_message().rstrip('.')}{hint}")
         code = USAGE
     except (click.Abort, KeyboardInterrupt):
         _print(command, interrupted)

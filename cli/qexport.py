@@ -79,7 +79,7 @@ def command(
     except RequestError as error:
         raise click.UsageError(str(error)) from None
     if plot is not None and not (explain and plan.mixed is not None):
-        raise click.UsageError("--plot applies to --explain of targets called …-mixed only")
+        raise click.UsageError("--plot applies only to --explain of targets called …-mixed")
     check_plot(plot)
     if console.quiet:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 
 from ..exporters import CalibrationRequest, MixingRequest, QuantizationRequest, Request, VerificationRequest
 from ..exporters.tensorrt.options import TensorRTOptions
+from ..quantizers import OBSERVERS
 from ..sizes import parse_size
 from .common import group_size_option, together
 
@@ -50,7 +52,7 @@ _AUDIO = (
 _QUANTIZATION = (
     click.option(
         "--observer",
-        type=click.Choice(["minmax", "percentile", "mse"]),
+        type=click.Choice(list(OBSERVERS)),
         help="How ranges of activations are fixed.  [default: minmax]",
     ),
     click.option(
@@ -146,16 +148,7 @@ _TENSORRT = (
     ),
     click.option("--onnx-only", is_flag=True, help="Stop at the typed ONNX graph; the manifest says how to build it."),
 )
-_TENSORRT_NAMES = (
-    "flavour",
-    "compute_capabilities",
-    "min_seconds",
-    "opt_seconds",
-    "max_seconds",
-    "max_batch",
-    "workspace_bytes",
-    "onnx_only",
-)
+_TENSORRT_NAMES = tuple(field.name for field in fields(TensorRTOptions))
 
 request_options = together((*_AUDIO, *_QUANTIZATION, *_MIXING, *_TENSORRT))
 """Adds them to a command, which gets them as keywords."""

@@ -151,7 +151,7 @@ def _check(given: dict[str, Any]) -> None:
         "start": (grouped, "--scheme int4 and int2"),
         "asymmetric_inputs": (not grouped, "--scheme int8"),
         "round_outputs": (not grouped, "--scheme int8"),
-        "ctc": (given["distill"], "--distill, and without it the loss anyway,"),
+        "ctc": (given["distill"], "--distill (without it, CTC is the loss anyway)"),
         "temperature": (given["distill"], "--distill"),
     }
     refuse_idle(given, applies)

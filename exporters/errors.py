@@ -28,7 +28,7 @@ class IdleOptionError(RequestError):
     """An option that would do nothing for the chosen target and method."""
 
     def __init__(self, option: str, applies_to: str) -> None:
-        super().__init__(f"{option} applies to {applies_to} only", option=option)
+        super().__init__(f"{option} applies only to {applies_to}", option=option)
         self.applies_to = applies_to
 
 

@@ -21,7 +21,7 @@ _CALIBRATION_CLIPS, _CALIBRATION_SECONDS = 64, 20.0
 _BUDGET_POINTS = 0.1
 _GROUP_SIZES = (16, 32, 64, 128, 256)
 _MIXED = "targets called …-mixed"
-_LOW_BIT = "targets of 4 and 2 bits, other than quanto's,"
+_LOW_BIT = "targets of 4 and 2 bits, other than quanto's"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +197,7 @@ def _applies(request: Request, target: Target, method: str | None) -> dict[str, 
             target.low_bit and not (request.quantization.symmetric and target.layers.weight.symmetric),
             "targets of 4 and 2 bits that have zero points" if target.low_bit else _LOW_BIT,
         ),
-        "bits_budget": (target.low_bit and target.layers.weight.bits == 2, "targets of 2 bits, other than quanto's,"),
+        "bits_budget": (target.low_bit and target.layers.weight.bits == 2, "targets of 2 bits, other than quanto's"),
         "damping": (gptq, f"--method gptq and {_MIXED}"),
         "activation_order": (gptq, f"--method gptq and {_MIXED}"),
         "journal": (gptq, f"--method gptq and {_MIXED}"),

@@ -94,7 +94,7 @@ def test_explains_and_exports_with_warnings(tmp_path):
     ("arguments", "hint"),
     [
         (("--to", "onnx-fp32", "--explain"), "onnx-fp32 quantizes nothing, so there is nothing to explain"),
-        (("--to", "onnx-int8", "--strength", "0.5", "-o", "out"), "--strength applies to --method smoothquant only"),
+        (("--to", "onnx-int8", "--strength", "0.5", "-o", "out"), "--strength applies only to --method smoothquant"),
         (("--to", "onnx-int8", "--method", "smoothquant", "--strength", "2", "-o", "out"), "2.0 is not in the range"),
         (("--to", "onnx-int8"), "say where to write it: -o DIR"),
     ],

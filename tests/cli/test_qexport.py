@@ -66,45 +66,51 @@ def test_quiet(tmp_path):
         (("--wrong",), "No such option"),
         (
             ("--to", "onnx-int8", "-o", "out", "--group-size", "32"),
-            "--group-size applies to targets of 4 and 2 bits, other than quanto's, only",
+            "--group-size applies only to targets of 4 and 2 bits, other than quanto's",
         ),
         (
             ("--to", "onnx-int4", "-o", "out", "--bits-budget", "2.5"),
-            "--bits-budget applies to targets of 2 bits",
+            "--bits-budget applies only to targets of 2 bits",
         ),
         (
             ("--to", "hf-quanto-int2", "-o", "out", "--bits-budget", "2.5"),
-            "--bits-budget applies to targets of 2 bits",
+            "--bits-budget applies only to targets of 2 bits",
         ),
         (
             ("--to", "onnx-int8", "-o", "out", "--asymmetric"),
-            "--asymmetric applies to targets of 4 and 2 bits",
+            "--asymmetric applies only to targets of 4 and 2 bits",
         ),
         (
             ("--to", "hf-gptq", "-o", "out", "--symmetric"),
-            "--symmetric applies to targets of 4 and 2 bits that",
+            "--symmetric applies only to targets of 4 and 2 bits that",
         ),
         (
             ("--to", "onnx-int4", "--method", "rtn", "-o", "out", "--damping", "0.1"),
-            "--damping applies to --method gptq and targets called …-mixed only",
+            "--damping applies only to --method gptq and targets called …-mixed",
         ),
-        (("--to", "onnx-int4", "--method", "awq", "-o", "out", "--journal", "j"), "--journal applies to --method gptq"),
+        (
+            ("--to", "onnx-int4", "--method", "awq", "-o", "out", "--journal", "j"),
+            "--journal applies only to --method gptq",
+        ),
         (("--to", "onnx-int4", "-o", "out", "--group-size", "48"), "'48' is not one of '16', '32', '64', '128', '256'"),
-        (("--to", "onnx-fp32", "--exclude", "nosuchlayer", "-o", "out"), "--exclude applies to targets that quantize"),
-        (("--to", "onnx-fp32", "--observer", "mse", "-o", "out"), "--observer applies to methods that fix ranges"),
+        (
+            ("--to", "onnx-fp32", "--exclude", "nosuchlayer", "-o", "out"),
+            "--exclude applies only to targets that quantize",
+        ),
+        (("--to", "onnx-fp32", "--observer", "mse", "-o", "out"), "--observer applies only to methods that fix ranges"),
         (
             ("--to", "onnx-int8", "--percentile", "77", "-o", "out"),
-            "--percentile applies to --observer percentile",
+            "--percentile applies only to --observer percentile",
         ),
         (
             ("--to", "onnx-int8", "--method", "dynamic", "--calibration", "ok.jsonl", "-o", "out"),
-            "--calibration applies to methods that use calibration audio",
+            "--calibration applies only to methods that use calibration audio",
         ),
         (
             ("--to", "onnx-int8", "--max-batch", "4", "-o", "out"),
-            "--max-batch applies to targets called tensorrt-…",
+            "--max-batch applies only to targets called tensorrt-…",
         ),
-        (("--to", "onnx-fp32", "--revision", "main", "-o", "out"), "--revision applies to models on the Hub only"),
+        (("--to", "onnx-fp32", "--revision", "main", "-o", "out"), "--revision applies only to models on the Hub"),
         (
             ("--to", "tensorrt-int8", "--min-seconds", "5", "--opt-seconds", "3", "-o", "out"),
             "need 0 < --min-seconds ≤ --opt-seconds ≤ --max-seconds, got 5, 3, 30",
@@ -114,7 +120,9 @@ def test_quiet(tmp_path):
 def test_usage_errors(tmp_path, arguments, hint):
     done = qexport(*arguments, cwd=tmp_path)
     assert done.returncode == 2
-    assert hint in " ".join(done.stderr.split())
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("qexport: error: ")
+    assert hint in line
     assert list(tmp_path.iterdir()) == []
 
 

@@ -85,8 +85,7 @@ def test_bad_stdin(run, toy, data, reason):
 
 def test_stdin_once(run, toy):
     done = run("-", "-", "--artifact", toy.folder)
-    assert done.code == 2
-    assert "stdin (-) can be given once" in done.err
+    assert (done.code, done.err) == (2, "qinfer: error: stdin (-) can be given once\n")
 
 
 @pytest.mark.parametrize("form", ["text", "jsonl", "json"])
@@ -213,8 +212,10 @@ def test_long_audio_in_windows(run, toy, write_audio, make_tones):
 def test_wrong_usage(run, arguments, reason):
     done = run(*arguments)
     assert (done.code, done.out) == (2, "")
-    assert reason in done.err
-    assert "Try 'qinfer --help' for help." in done.err
+    (line,) = done.err.splitlines()
+    assert line.startswith("qinfer: error: ")
+    assert line.endswith("; see qinfer --help")
+    assert reason in line
 
 
 def test_an_unknown_level_names_the_nearest(run, toy, clip):

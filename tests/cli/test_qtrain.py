@@ -53,9 +53,9 @@ def test_trains_exports_and_is_ticked(data, tmp_path, exported):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--group-size", "32"], "--group-size is for --scheme int4 and int2 alone"),
-        (["--scheme", "int4", "--round-outputs"], "--round-outputs is for --scheme int8 alone"),
-        (["--temperature", "2"], "--temperature is for --distill alone"),
+        (["--group-size", "32"], "--group-size applies only to --scheme int4 and int2"),
+        (["--scheme", "int4", "--round-outputs"], "--round-outputs applies only to --scheme int8"),
+        (["--temperature", "2"], "--temperature applies only to --distill"),
         (["--device", "tpu"], "--device 'tpu' is neither cpu nor cuda"),
         (["--scheme", "int3"], "'int3' is not one of"),
     ],
@@ -63,8 +63,9 @@ def test_trains_exports_and_is_ticked(data, tmp_path, exported):
 def test_options_that_would_do_nothing(arguments, message, data, tmp_path):
     done = run("qtrain", "--data", data, "-o", tmp_path / "tuned", *arguments)
     assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("qtrain: error: ")
+    assert message in line
 
 
 def test_no_gpu(data, tmp_path):

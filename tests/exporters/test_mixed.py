@@ -161,7 +161,7 @@ def test_bf16_that_is_not_executed_is_an_error():
 @pytest.mark.parametrize(
     ("target", "name", "mixing", "message"),
     [
-        ("onnx-int8", None, {"budget_points": 1.0}, "--budget-per applies to targets called …-mixed only"),
+        ("onnx-int8", None, {"budget_points": 1.0}, "--budget-per applies only to targets called …-mixed"),
         (
             "onnx-mixed",
             None,
