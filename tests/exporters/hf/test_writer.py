@@ -267,13 +267,6 @@ def test_options_that_it_cannot_take(exported):
             load_engine(artifact, dataclasses.replace(EngineOptions(), **options))
 
 
-def test_the_class_file_is_code(exported, tmp_path):
-    folder = tmp_path / "copy"
-    shutil.copytree(exported("hf-gptq").folder, folder)
-    with pytest.raises(RuntimeLoadError, match="is code, and its hash was not checked"):
-        load_engine(read(folder, verify=False), EngineOptions())
-
-
 def test_weights_that_are_none(exported, tmp_path):
     artifact = read(exported("hf-gptq").folder)
     folder = tmp_path / "copy"

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from qasr.exporters.onnx.packing import PackedLinear
-from qasr.quantizers import GroupedLinear, Scheme, WeightScheme
+from qasr.quantizers import ActivationScheme, Scheme, WeightScheme
 from qasr.quantizers.layers.grid import by_range
-from qasr.quantizers.scheme import ActivationScheme
+from qasr.quantizers.layers.grouped import GroupedLinear
 
 
 class Alone(nn.Module):

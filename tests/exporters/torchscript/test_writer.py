@@ -14,9 +14,10 @@ from qasr.exporters import ExportError, Request, find
 from qasr.exporters.pipeline import export
 from qasr.exporters.torchscript import writer as exporter
 from qasr.models import open_checkpoint
-from qasr.quantizers import DynamicLinear, Quantization, StaticLinear, WeightOnlyLinear
+from qasr.quantizers import Quantization
 from qasr.quantizers.apply import quantize
 from qasr.quantizers.calibration import Work
+from qasr.quantizers.layers.quantized import DynamicLinear, StaticLinear, WeightOnlyLinear
 from qasr.runtimes import load
 
 ROWS = [
