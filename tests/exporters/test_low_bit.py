@@ -164,5 +164,5 @@ def test_eight_bit_weights_are_not_made_four():
     values = op.parameter([-1, 4], np.float32, name="values")
     weight = op.multiply(op.convert(op.constant(integers), "f32"), op.constant(np.ones((1, 1), np.float32)))
     model = ov.Model([op.matmul(values, weight, False, True)], [values], "m")
-    with pytest.raises(ValueError, match="no 4-bit integers"):
+    with pytest.raises(ValueError, match="not 4-bit integers"):
         rewrites.four_bit_weights(model, 4)

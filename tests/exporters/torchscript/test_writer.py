@@ -91,7 +91,7 @@ def test_trace_froze_no_shape(artifact):
     features = random.standard_normal((4, 211, 160)).astype(np.float32)
     for clip, length in enumerate(lengths):
         features[clip, length:] = 0
-    with load(artifact.folder, threads=1) as model:
+    with load(artifact.folder, threads=1, trust_code=True) as model:
         together = model._engine.infer(features, lengths)["phonemes"]
         assert together.shape == (4, 211, 43)
         for clip, length in enumerate(lengths):
@@ -147,6 +147,6 @@ def test_an_engine_that_torch_lacks(tmp_path, monkeypatch):
 def test_engine_of_the_process_is_put_back(exported):
     before = torch.backends.quantized.engine
     exported("torchscript-qnnpack", "dynamic")
-    with load(exported("torchscript-qnnpack", "dynamic").folder) as model:
+    with load(exported("torchscript-qnnpack", "dynamic").folder, trust_code=True) as model:
         model.transcribe(np.zeros(16_000, np.float32))
     assert torch.backends.quantized.engine == before
