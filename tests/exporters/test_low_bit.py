@@ -153,8 +153,8 @@ def test_four_bit_weights_are_exact():
     expected = rows @ (integers * scale[:, None]).T
     settings = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
     for each in (model(), rewritten):
-        found = ov.Core().compile_model(each, "CPU", settings)([rows])[0]
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+        actual = ov.Core().compile_model(each, "CPU", settings)([rows])[0]
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_eight_bit_weights_are_not_made_four():

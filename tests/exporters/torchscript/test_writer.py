@@ -111,10 +111,10 @@ def test_packed_layers_compute_their_scheme(engine):
         previous = torch.backends.quantized.engine
         torch.backends.quantized.engine = engine
         try:
-            found = exporter._packed("layer", layer, engine)(values)
+            actual = exporter._packed("layer", layer, engine)(values)
         finally:
             torch.backends.quantized.engine = previous
-        difference = (found - layer(values)).abs()
+        difference = (actual - layer(values)).abs()
         # Where the outputs are rounded too, a last bit can take one to its neighbour.
         assert difference.max() < (1.01 * step if both else 1e-5)
         assert (difference > 1e-5).float().mean() < 0.01
