@@ -13,6 +13,7 @@ from .. import reference
 from ..artifacts import Artifact, InputLimits, Manifest, Source, Staging, create
 from ..data import read_audio_set
 from ..models import Checkpoint, CTCModel, open_checkpoint
+from ..quantizers import Quantization
 from ..quantizers import apply as techniques
 from ..quantizers.calibration import CalibrationSet, Work
 from ..quantizers.layers.quantized import Quantized
@@ -45,7 +46,7 @@ def export(request: Request, output: Path, *, force: bool = False, progress: Pro
         trained = find_trained(plan, checkpoint)
         calibration = None if trained else calibrate(plan, checkpoint, progress)
         mix = None if plan.mixed is None or trained else mixture(plan, checkpoint, calibration, progress.warn)
-        loaded = load(plan, checkpoint, progress)
+        loaded = load(plan, checkpoint, trained, calibration, progress)
         work = Work(calibration=calibration, journal=plan.journal, track=progress.track)
         quantized = quantize(plan, loaded, work, trained, mix, progress)
         draft = write(plan, checkpoint, loaded, quantized, calibration, staging, progress)
@@ -60,6 +61,8 @@ class Loaded:
 
     model: CTCModel | None
     """None once the writer has consumed it: the fresh process needs the memory."""
+    quantization: Quantization
+    """The plan's, completed for this model."""
     source: Source
     probe: verification.Probe
     float_logits: verification.Logits
@@ -81,13 +84,27 @@ class QuantizedModel:
     """Whether a last-bit difference can round an activation to another integer."""
 
 
-def load(plan: Plan, checkpoint: Checkpoint, progress: Progress) -> Loaded:
-    """The checkpoint's deployable model, and its logits on the verification audio."""
+def load(
+    plan: Plan,
+    checkpoint: Checkpoint,
+    trained: Trained | None,
+    calibration: CalibrationSet | None,
+    progress: Progress,
+) -> Loaded:
+    """The checkpoint's deployable model, and its logits on the verification audio.
+
+    Raises QuantizationError or ExportError, before the model is run, for layers that cannot be quantized as planned.
+    """
     audio = read_audio_set(plan.request.verification.source or reference.EVALUATION, plan.request.verification.clips)
     probe = verification.make_probe(audio, checkpoint.front_end)
     with progress.step("Loading the checkpoint"):
         model = checkpoint.deployable()
         source = checkpoint.source(model)
+    quantization = plan.for_model(model)
+    if trained is not None:
+        quantization = trained.quantization(plan, model, quantization)
+    elif plan.method is not None and plan.mixed is None:
+        techniques.check(plan.method, model, quantization, calibration)
     with progress.step("Running the fp32 model"):
         original = verification.run_torch(model, probe)
         noises = []
@@ -95,26 +112,23 @@ def load(plan: Plan, checkpoint: Checkpoint, progress: Progress) -> Loaded:
             with verification.in_bf16(model):
                 noises.append(verification.relative_error(verification.run_torch(model, probe), original))
     blanks = {level: vocabulary.blank for level, vocabulary in checkpoint.levels.items()}
-    return Loaded(model, source, probe, original, noises, blanks)
+    return Loaded(model, quantization, source, probe, original, noises, blanks)
 
 
 def quantize(
     plan: Plan, loaded: Loaded, work: Work, trained: Trained | None, mix: Mixture | None, progress: Progress
 ) -> QuantizedModel:
     """Quantize the model in place, and run it on the verification audio."""
-    model = loaded.model
+    model, quantization = loaded.model, loaded.quantization
     assert model is not None
-    quantization = plan.for_model(model)
     options: dict[str, Any] = {}
     method = plan.method if trained is None else trained.method
     if trained is not None:
-        quantization = trained.quantization(plan, model, quantization)
         trained.put_into(model, quantization)
         options = {"exclude": list(quantization.exclude), "weights": str(quantization.weight)}
     elif mix is not None:
         options = quantize_mixed(model, quantization, mix, work, by_map=method == MAP)
     elif method is not None:
-        techniques.check(method, model, quantization, work.calibration)
         options = techniques.quantize(method, model, quantization, work)
     # Rounded here already, so that the torch model computes with the weights that the artifact holds.
     model.to(getattr(torch, plan.target.storage)).to(getattr(torch, plan.target.dtype))

@@ -26,9 +26,10 @@ TARGETS = [
     (target.name, method)
     for target in exporters.TARGETS.values()
     if target.name not in LOGITS_ONLY
-    for method in (
-        target.methods if target.bits == 8 and not target.compiler and not target.formats else target.methods[:1]
-    )
+    # Each method of a target of 8 bits; of others, and of those that are compiled or mixed, the default one.
+    for method in target.methods[
+        : None if target.layers.weight.bits == 8 and target.compiler() is None and not target.formats else 1
+    ]
     or (None,)
 ]
 NAMES = [f"{target} {method or ''}".strip() for target, method in TARGETS]
@@ -82,7 +83,7 @@ def test_golden_transcripts(transcripts, target, method):
     """Two bits, or a budget, may change a phoneme in a hundred; all others equal fp32."""
     actual = {row["audio"]: transcript.text for row, transcript in zip(ROWS, transcripts(target, method), strict=True)}
     for name, expected in GOLDEN.items():
-        if exporters.TARGETS[target].bits == 2 or exporters.TARGETS[target].formats:
+        if exporters.TARGETS[target].layers.weight.bits == 2 or exporters.TARGETS[target].formats:
             assert Levenshtein.distance(actual[name], expected) <= 1
         else:
             assert actual[name] == expected
@@ -98,7 +99,7 @@ def test_phoneme_error_rate_of_fp32(error_rates, voice, limit):
 @pytest.mark.parametrize(("target", "method"), TARGETS[1:], ids=NAMES[1:])
 def test_deltas_to_fp32(error_rates, target, method):
     """Within 0.3 points (1.5 with two bits), phonemes and the mean of all levels, on the whole evaluation set."""
-    allowed = 0.015 if exporters.TARGETS[target].bits == 2 else 0.003
+    allowed = 0.015 if exporters.TARGETS[target].layers.weight.bits == 2 else 0.003
     base, rates = error_rates("onnx-fp32", None), error_rates(target, method)
     assert abs(rates["phonemes"] - base["phonemes"]) <= allowed
     assert abs(sum(rates.values()) - sum(base.values())) / len(base) <= allowed

@@ -41,13 +41,13 @@ def test_whole_run(tmp_path, exported):
     short += [part for name in names for part in ("--peer", name)]
     done = peers("--work", tmp_path / "work", *short, "--json", files[0], "--markdown", files[1], ours)
     assert done.returncode == 0, done.stderr
-    found = json.loads(files[0].read_text())
+    actual = json.loads(files[0].read_text())
     names.append(f"qasr {ours.name}")
-    assert [entry["candidate"]["name"] for entry in found["entries"]] == names
-    assert found["parameters"] == 3_499_659
-    baseline = found["entries"][0]["outcome"]["ids"]
+    assert [entry["candidate"]["name"] for entry in actual["entries"]] == names
+    assert actual["parameters"] == 3_499_659
+    baseline = actual["entries"][0]["outcome"]["ids"]
     assert len(baseline) > 10
-    for entry in found["entries"]:
+    for entry in actual["entries"]:
         name, outcome = entry["candidate"]["name"], entry["outcome"]
         assert outcome["error"] is None
         assert len(outcome["ids"]) == pytest.approx(len(baseline), abs=2)
@@ -55,13 +55,13 @@ def test_whole_run(tmp_path, exported):
         assert outcome["peak_bytes"] > 30e6
         assert len(outcome["load_seconds"]) == 1
         assert entry["bytes"] > 3e6
-        taken = [(sample["clip"], sample["turn"]) for sample in found["samples"] if sample["name"] == name]
+        taken = [(sample["clip"], sample["turn"]) for sample in actual["samples"] if sample["name"] == name]
         assert taken == [("3", 1), ("2", 1)]
-    assert all(sample["seconds"] > 0 for sample in found["samples"] if sample["name"] != FLOOR)
+    assert all(sample["seconds"] > 0 for sample in actual["samples"] if sample["name"] != FLOOR)
     # The fp32 rows compute what torch does exactly.
-    assert found["entries"][names.index("onnxruntime-fp32")]["outcome"]["ids"] == baseline
-    assert found["floor_missing"] == {}
-    rates = [sample["rates"] for sample in found["samples"] if sample["name"] == FLOOR]
+    assert actual["entries"][names.index("onnxruntime-fp32")]["outcome"]["ids"] == baseline
+    assert actual["floor_missing"] == {}
+    rates = [sample["rates"] for sample in actual["samples"] if sample["name"] == FLOOR]
     assert len(rates) == 1
     assert {product.split()[0] for product in rates[0]} == {"onnxruntime", "openvino", "torch"}
     assert min(rates[0].values()) > 1e9
@@ -156,8 +156,8 @@ def test_ratios_are_taken_within_rounds():
     assert report.speedup("ours", BASELINE, "10") == 8.0
     assert report.floor_rates() == {"a": 2e12, "b": 1e12}
     assert report.floor_seconds("10") == pytest.approx(2 * 1e9 * 500 / 2e12)
-    found = {(ratio.what, ratio.against): ratio.value for ratio in report.ratios()}
-    assert found == pytest.approx(
+    actual = {(ratio.what, ratio.against): ratio.value for ratio in report.ratios()}
+    assert actual == pytest.approx(
         {
             ("times as fast, 10 s clip", BASELINE): 8.0,
             ("times as fast, 10 s clip", "peer"): 4.0,

@@ -32,10 +32,10 @@ def names(recommendation):
 
 
 def test_without_limits_the_fastest(measured):
-    found = recommend(measured, Limits())
-    assert found.chosen.row.name == "quick"
-    assert found.chosen.rtf == pytest.approx(0.01)
-    assert names(found) == ["small", "base"]
+    actual = recommend(measured, Limits())
+    assert actual.chosen.row.name == "quick"
+    assert actual.chosen.rtf == pytest.approx(0.01)
+    assert names(actual) == ["small", "base"]
 
 
 @pytest.mark.parametrize(
@@ -53,20 +53,20 @@ def test_without_limits_the_fastest(measured):
     ],
 )
 def test_limits(measured, limits, chosen, broken):
-    found = recommend(measured, limits)
-    assert found.chosen.row.name == chosen
-    reasons = {verdict.row.name: verdict.broken for verdict in found.others if verdict.broken}
+    actual = recommend(measured, limits)
+    assert actual.chosen.row.name == chosen
+    reasons = {verdict.row.name: verdict.broken for verdict in actual.others if verdict.broken}
     assert reasons.items() >= broken.items()
 
 
 def test_no_artifact_within_the_limits(measured):
     """``small`` is 0.1 over its limit of size, relatively; ``quick`` 3, ``base`` 4."""
-    found = recommend(measured, Limits(max_size_bytes=1_900_000))
-    assert found.chosen is None
-    assert found.nearest.row.name == "small"
-    assert names(found) == ["quick", "base"]
+    actual = recommend(measured, Limits(max_size_bytes=1_900_000))
+    assert actual.chosen is None
+    assert actual.nearest.row.name == "small"
+    assert names(actual) == ["quick", "base"]
     console = Console(file=StringIO(), width=200)
-    console.print(render(found))
+    console.print(render(actual))
     assert console.file.getvalue().startswith(
         "No artifact is within the limits. Nearest: small (size 2.0 MB, over 1.9 MB)."
     )
@@ -74,34 +74,34 @@ def test_no_artifact_within_the_limits(measured):
 
 def test_an_interval_beyond_the_limit_is_reported(measured):
     """+0.1 points within a limit of 0.2, but the interval reaches 0.3."""
-    found = recommend(measured, Limits(max_delta=0.002))
-    assert found.chosen.row.name == "small"
+    actual = recommend(measured, Limits(max_delta=0.002))
+    assert actual.chosen.row.name == "small"
     assert (
-        found.chosen.caution == "Its error rate's delta is +0.10 points, but the interval of this data reaches +0.30."
+        actual.chosen.caution == "Its error rate's delta is +0.10 points, but the interval of this data reaches +0.30."
     )
     console = Console(file=StringIO(), width=200)
-    console.print(render(found))
+    console.print(render(actual))
     assert "Recommended: small" in console.file.getvalue()
     assert "error rate +2.00 points" in console.file.getvalue()
-    assert [row.name for row in found.failed] == ["gone"]
+    assert [row.name for row in actual.failed] == ["gone"]
     assert "failed: dies" in console.file.getvalue()
 
 
 def test_a_short_disturbance_does_not_change_the_ranking():
     """Ten times as long in round 2, for all but one: RTF 0.12 and 0.03, but 0.5 and 0.6 of the baseline's time."""
     disturbed = report([row("base", (0.1, 1.0, 0.1)), row("fast", (0.05, 0.62, 0.05)), row("lucky", (0.06,) * 3)])
-    found = recommend(disturbed, Limits())
-    assert found.chosen.row.name == "fast"
-    assert found.chosen.rtf == pytest.approx(0.12)
-    assert found.others[0].rtf == pytest.approx(0.03)
-    assert found.others[0].relative_time == pytest.approx(0.6)
+    actual = recommend(disturbed, Limits())
+    assert actual.chosen.row.name == "fast"
+    assert actual.chosen.rtf == pytest.approx(0.12)
+    assert actual.others[0].rtf == pytest.approx(0.03)
+    assert actual.others[0].relative_time == pytest.approx(0.6)
 
 
 def test_a_failed_baseline():
     rows = [row("base", failure="dies", speeds=[], processes=[], accuracy=None), row("a"), row("b", (0.05,) * 3)]
-    found = recommend(report(rows), Limits())
-    assert (found.chosen.row.name, found.chosen.relative_time) == ("b", None)
-    assert names(found) == ["a"]
+    actual = recommend(report(rows), Limits())
+    assert (actual.chosen.row.name, actual.chosen.relative_time) == ("b", None)
+    assert names(actual) == ["a"]
 
 
 def test_everything_failed():

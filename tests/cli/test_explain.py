@@ -23,8 +23,8 @@ def qexport(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
 
 def rows(text: str) -> dict[str, list[str]]:
     """Layer to the cells behind it."""
-    found = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
-    return {cells[0]: cells[1:] for cells in found if cells[0].startswith(("layers.", "all together"))}
+    actual = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
+    return {cells[0]: cells[1:] for cells in actual if cells[0].startswith(("layers.", "all together"))}
 
 
 def test_explains_without_exporting(tmp_path):
@@ -54,12 +54,12 @@ def test_explains_without_exporting(tmp_path):
 def test_every_kind_of_technique(target, method, scheme, strengths):
     plan = resolve(Request(target=target, method=method))
     few = CalibrationRequest(clips=8) if plan.needs_calibration else CalibrationRequest()
-    found = explain(Request(target=target, method=method, calibration=few))
-    assert (found.method, found.clips) == (method, 4)
-    assert {layer.scheme for layer in found.report.layers} == {scheme}
-    assert len(found.report.layers) == 32
-    assert 1e-4 < found.report.together.error < 0.02
-    assert strengths <= len(found.strengths) <= (16 if strengths else 0)
+    actual = explain(Request(target=target, method=method, calibration=few))
+    assert (actual.method, actual.clips) == (method, 4)
+    assert {layer.scheme for layer in actual.report.layers} == {scheme}
+    assert len(actual.report.layers) == 32
+    assert 1e-4 < actual.report.together.error < 0.02
+    assert strengths <= len(actual.strengths) <= (16 if strengths else 0)
 
 
 def test_targets_that_quantize_nothing():

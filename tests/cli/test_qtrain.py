@@ -47,7 +47,7 @@ def test_trains_exports_and_is_ticked(data, tmp_path, exported):
     )
     twice = run("qtrain", tmp_path / "tuned", "--data", data, "-o", tmp_path / "more")
     assert twice.returncode == 1
-    assert "was trained while quantized already; begin with the checkpoint it came from" in twice.stderr
+    assert "was trained while quantized already; train the checkpoint it came from" in twice.stderr
 
 
 @pytest.mark.parametrize(

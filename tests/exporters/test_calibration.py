@@ -14,9 +14,9 @@ from qasr.exporters.calibration import calibration_set, inputs_of, warnings
 
 def test_long_clips_are_cut(tmp_path, write_audio, speechlike):
     write_audio("a.wav", speechlike(3.0))
-    found = calibration_set(read_audio_set(tmp_path, 1), LogMel(), 1.0, lambda items, description, total: items)
-    assert (found.seconds, found.clips) == (1.0, 1)
-    ((inputs, lengths),) = found.inputs()
+    actual = calibration_set(read_audio_set(tmp_path, 1), LogMel(), 1.0, lambda items, description, total: items)
+    assert (actual.seconds, actual.clips) == (1.0, 1)
+    ((inputs, lengths),) = actual.inputs()
     assert (tuple(inputs.shape), lengths.tolist()) == ((1, 49, 160), [49])
 
 

@@ -153,8 +153,8 @@ def test_four_bit_weights_are_exact():
     expected = rows @ (integers * scale[:, None]).T
     settings = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
     for each in (model(), rewritten):
-        found = ov.Core().compile_model(each, "CPU", settings)([rows])[0]
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+        actual = ov.Core().compile_model(each, "CPU", settings)([rows])[0]
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_eight_bit_weights_are_not_made_four():
@@ -164,5 +164,5 @@ def test_eight_bit_weights_are_not_made_four():
     values = op.parameter([-1, 4], np.float32, name="values")
     weight = op.multiply(op.convert(op.constant(integers), "f32"), op.constant(np.ones((1, 1), np.float32)))
     model = ov.Model([op.matmul(values, weight, False, True)], [values], "m")
-    with pytest.raises(ValueError, match="no 4-bit integers"):
+    with pytest.raises(ValueError, match="not 4-bit integers"):
         rewrites.four_bit_weights(model, 4)

@@ -43,7 +43,7 @@ class Silent:
     def track(self, items, description, total):
         return items
 
-    def began(self, steps, done): ...
+    def started(self, steps, done): ...
 
     def stepped(self, loss): ...
 
@@ -77,9 +77,9 @@ def test_scales_in_onnx(tuned, tmp_path):
     assert manifest.source.trained_from is not None
     graph = onnx.load(artifact.folder / "model.onnx").graph
     constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    found = [constants[node.input[1]] for node in graph.node if node.op_type == "QuantizeLinear"]
+    actual = [constants[node.input[1]] for node in graph.node if node.op_type == "QuantizeLinear"]
     expected = [layer.input_scale.numpy() for layer in layers_of(tuned("int8")).values()]
-    assert sorted(float(scale) for scale in found) == sorted(float(scale) for scale in expected)
+    assert sorted(float(scale) for scale in actual) == sorted(float(scale) for scale in expected)
     weights = {
         constants[node.input[0]].tobytes(): constants[node.input[1]]
         for node in graph.node
@@ -142,7 +142,7 @@ def test_reaches_every_engine(tuned, tmp_path, kind, target):
     assert manifest.precision.quantized_layers == expected
     assert manifest.parity.relative_error <= manifest.parity.tolerance
     assert manifest.fidelity.disagreement["phonemes"] < 0.1
-    with load(artifact.folder) as model:
+    with load(artifact.folder, trust_code=True) as model:
         assert len(model.transcribe(CLIP).text) > 20
 
 

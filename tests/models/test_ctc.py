@@ -98,10 +98,10 @@ def test_a_linear_that_never_runs_is_refused(small_model):
 
 def test_every_fold_is_found(small_model):
     model = deployable(small_model(**KINDS["adapter"]), {"text": 8}, LogMel())
-    found = list(model.find_folds())
-    assert len(found) == 2 * 5 + 2
-    assert {len(fold.linears) for fold in found} == {1}
-    for fold in found:
+    actual = list(model.find_folds())
+    assert len(actual) == 2 * 5 + 2
+    assert {len(fold.linears) for fold in actual} == {1}
+    for fold in actual:
         source, linear = model.get_submodule(fold.source), model.get_submodule(fold.linears[0])
         width = len(source.weight) if fold.part is None else len(source.weight) // fold.part[1]
         assert width == linear.in_features

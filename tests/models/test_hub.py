@@ -1,4 +1,4 @@
-"""Checkpoints from the Hub: what is asked of huggingface_hub, and what is said when it fails."""
+"""Checkpoints from the Hub: what huggingface_hub is called with, and the message when it fails."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def test_what_is_asked_of_the_hub(monkeypatch, tmp_path):
     snapshot = tmp_path / "snapshots" / "0123abcd"
     snapshot.parent.mkdir()
     snapshot.symlink_to(reference.CHECKPOINT)
-    asked = {}
+    download = {}
 
     def snapshot_download(model_id, **options):
-        asked.update(options, model_id=model_id)
+        download.update(options, model_id=model_id)
         return str(snapshot)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     with open_checkpoint("obadx/muaalem-model-v3_0", revision="main", offline=True) as checkpoint:
         assert (checkpoint.name, checkpoint.revision) == ("obadx/muaalem-model-v3_0", "0123abcd")
-    assert asked == {
+    assert download == {
         "model_id": "obadx/muaalem-model-v3_0",
         "revision": "main",
         "local_files_only": True,
@@ -85,14 +85,14 @@ def test_failures(monkeypatch, error, offline, message):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     revision = "v9" if "revision v9" in message else None
-    asked = open_checkpoint("someone/model", revision=revision, offline=offline)
-    with pytest.raises(CheckpointNotFoundError, match=message), asked:
+    download = open_checkpoint("someone/model", revision=revision, offline=offline)
+    with pytest.raises(CheckpointNotFoundError, match=message), download:
         pass
 
 
 def test_offline_without_a_cache_needs_no_network(monkeypatch, tmp_path):
     """The real library, with an empty cache: nothing is downloaded and the line says what to do."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    asked = open_checkpoint("someone/model", offline=True)
-    with pytest.raises(CheckpointNotFoundError, match="run once without --offline"), asked:
+    download = open_checkpoint("someone/model", offline=True)
+    with pytest.raises(CheckpointNotFoundError, match="run once without --offline"), download:
         pass

@@ -84,7 +84,7 @@ def errors(model: CTCModel, name: str, bits: int) -> dict[str, float]:
     held_out = bundled(reference.EVALUATION, HELD_OUT_CLIPS)
     linears = [other for other, module in model.named_modules() if isinstance(module, nn.Linear)]
     expected = outputs(model, name, held_out)
-    found = {}
+    actual = {}
     for method in METHODS:
         # AWQ refuses to scale nothing, as it would where an activation function stands before the layer.
         chosen = (name, LATER) if method == "awq" else (name,)
@@ -92,8 +92,8 @@ def errors(model: CTCModel, name: str, bits: int) -> dict[str, float]:
         options = Quantization(weight=WeightScheme(bits, False, 64), exclude=exclude)
         quantized = copy.deepcopy(model)
         quantize(method, quantized, options, Work(calibration=calibration))
-        found[method] = float((outputs(quantized, name, held_out) - expected).norm() / expected.norm())
-    return found
+        actual[method] = float((outputs(quantized, name, held_out) - expected).norm() / expected.norm())
+    return actual
 
 
 def main() -> None:

@@ -70,11 +70,11 @@ def test_static_ranges_are_those_of_the_calibration_audio(quantized):
     hook.remove()
     everything = torch.cat([values.flatten() for values in seen])
     rounded = quantized("static", plain, Quantization(), calibration(*clips))
-    found = rounded.layers[1].ffn1.intermediate
-    assert isinstance(found, StaticLinear)
+    actual = rounded.layers[1].ffn1.intermediate
+    assert isinstance(actual, StaticLinear)
     low, high = float(everything.min()), float(everything.max())
-    assert float(found.input_scale) == pytest.approx((high - low) / 255, rel=1e-5)
-    assert int(found.input_zero_point) == round(-low / ((high - low) / 255))
+    assert float(actual.input_scale) == pytest.approx((high - low) / 255, rel=1e-5)
+    assert int(actual.input_zero_point) == round(-low / ((high - low) / 255))
 
 
 def test_static_output_is_near_the_float_one(quantized):
@@ -82,8 +82,8 @@ def test_static_output_is_near_the_float_one(quantized):
     lengths = torch.tensor([60])
     (expected,) = model()(features, lengths)
     rounded = quantized("static", model(), Quantization(), calibration(noise(seed=1), noise(seed=2), features))
-    (found,) = rounded(features, lengths)
-    error = float((found - expected).norm() / expected.norm())
+    (actual,) = rounded(features, lengths)
+    error = float((actual - expected).norm() / expected.norm())
     assert 1e-5 < error < 0.03
 
 

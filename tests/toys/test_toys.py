@@ -156,7 +156,7 @@ def test_a_family_reaches_every_engine(package, checkpoint, recordings, tmp_path
 
 def test_a_new_engine_is_listed(package):
     listed = qexport(package, "--list").stdout.splitlines()
-    assert [line.split()[0] for line in listed if line.startswith("toy-")] == ["toy-fp32", "toy-int8"]
+    assert [line.split()[0] for line in listed if line.strip().startswith("toy-")] == ["toy-fp32", "toy-int8"]
 
 
 def test_contributing_names_these_files():

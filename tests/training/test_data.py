@@ -20,15 +20,15 @@ LETTERS = {"text": LevelVocabulary(["[PAD]", "a", "b", "|"], 0, [0], "|")}
 
 @pytest.fixture(scope="module")
 def checkpoint():
-    with open_checkpoint("reference") as found:
-        yield found
+    with open_checkpoint("reference") as opened:
+        yield opened
 
 
 @pytest.fixture
 def write(tmp_path, write_audio, speechlike):
     def rows(*rows: dict) -> object:
-        for place, row in enumerate(rows):
-            row["audio"] = str(write_audio(f"{place}.wav", speechlike(0.5 + 0.1 * place)))
+        for number, row in enumerate(rows):
+            row["audio"] = str(write_audio(f"{number}.wav", speechlike(0.5 + 0.1 * number)))
         path = tmp_path / "rows.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         return path
@@ -55,9 +55,9 @@ def test_words(write, tmp_path):
 def test_batches(checkpoint, make_data, tmp_path):
     data = labelled(make_data(), checkpoint.levels, tmp_path, LogMel())
     groups = data.groups(8.0)
-    assert sorted(place for group in groups for place in group) == list(range(12))
+    assert sorted(number for group in groups for number in group) == list(range(12))
     for group in groups:
-        longest = max(data.utterances[place].seconds for place in group)
+        longest = max(data.utterances[number].seconds for number in group)
         assert len(group) == 1 or longest * len(group) <= 8.0
     shuffled = data.groups(8.0, np.random.default_rng(3))
     assert shuffled == data.groups(8.0, np.random.default_rng(3))

@@ -21,7 +21,7 @@ def test_ctc_is_the_checkpoints_own(make_data, tmp_path):
         weights = loss_weights(checkpoint.config, list(model.levels))
     with torch.inference_mode():
         logits = dict(zip(model.levels, model(batch.inputs, batch.lengths), strict=True))
-        found = losses.ctc(logits, batch.lengths, batch.ids, 0, weights)
+        actual = losses.ctc(logits, batch.lengths, batch.ids, 0, weights)
         labels = {
             level: torch.nn.utils.rnn.pad_sequence(
                 [torch.tensor(ids[level]) for ids in batch.ids], batch_first=True, padding_value=-100
@@ -30,7 +30,7 @@ def test_ctc_is_the_checkpoints_own(make_data, tmp_path):
         }
         mask = torch.arange(batch.inputs.shape[1])[None, :] < batch.lengths[:, None]
         expected = stock(batch.inputs, attention_mask=mask.long(), labels=labels).loss
-    assert float(found) == pytest.approx(float(expected), rel=1e-3)
+    assert float(actual) == pytest.approx(float(expected), rel=1e-3)
 
 
 def test_a_clip_in_which_nothing_is_said():
@@ -43,9 +43,9 @@ def test_a_clip_in_which_nothing_is_said():
 def test_distillation_by_hand():
     logits, teacher = {"a": torch.zeros(1, 2, 2)}, {"a": torch.tensor([[[math.log(3.0), 0.0], [9.0, 0.0]]])}
     valid = torch.tensor([[True, False]])
-    found = losses.distillation(logits, teacher, valid, {"a": 0.5}, 1.0)
+    actual = losses.distillation(logits, teacher, valid, {"a": 0.5}, 1.0)
     expected = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
-    assert float(found) == pytest.approx(0.5 * expected)
+    assert float(actual) == pytest.approx(0.5 * expected)
     assert float(losses.distillation(teacher, teacher, valid, {"a": 1.0}, 2.0)) == pytest.approx(0.0, abs=1e-6)
 
 

@@ -113,8 +113,8 @@ def main() -> None:
     def figures(run) -> str:
         batches = test.batches(options.batch_seconds, front_end)
         expected = lambda batch: [{level: list(ids) for level, ids in one.items()} for one in batch.ids]  # noqa: E731
-        found = evaluate(run, batches, loss, expected, ours.model.output_lengths, blank=0, step=0)
-        return f"PER {found.first:.3%}, mean of levels {found.mean:.3%}"
+        actual = evaluate(run, batches, loss, expected, ours.model.output_lengths, blank=0, step=0)
+        return f"PER {actual.first:.3%}, mean of levels {actual.mean:.3%}"
 
     print("fp32:", figures(ours._run_teacher))
     times: dict[str, list[float]] = {"qtrain": [], "torch.ao": []}

@@ -46,17 +46,17 @@ def test_error_rates():
         transcript("acc", ["[very wide]", "[narrow]"]),
         transcript(["aa", "b", "c"], ["[narrow]", "[very wide]"]),
     ]
-    found = measure_accuracy(transcripts, labelled, LEVELS)
-    assert found.levels["phonemes"] == LevelErrors(edits=[1, 1], lengths=[3, 4])
-    assert found.levels["width"] == LevelErrors(edits=[0, 1], lengths=[2, 1])
-    assert found.first.rate == 2 / 7
-    assert found.mean == pytest.approx((2 / 7 + 1 / 3) / 2)
-    assert found.words is None
+    actual = measure_accuracy(transcripts, labelled, LEVELS)
+    assert actual.levels["phonemes"] == LevelErrors(edits=[1, 1], lengths=[3, 4])
+    assert actual.levels["width"] == LevelErrors(edits=[0, 1], lengths=[2, 1])
+    assert actual.first.rate == 2 / 7
+    assert actual.mean == pytest.approx((2 / 7 + 1 / 3) / 2)
+    assert actual.words is None
 
 
 def test_levels_without_labels_are_left_out():
-    found = measure_accuracy([transcript("a")], data({"phonemes": "a"}), LEVELS)
-    assert list(found.levels) == ["phonemes"]
+    actual = measure_accuracy([transcript("a")], data({"phonemes": "a"}), LEVELS)
+    assert list(actual.levels) == ["phonemes"]
     with pytest.raises(DataError, match=r"levels \(phonemes, width\); the labels are of other"):
         measure_accuracy([transcript("a")], data({"other": "a"}), LEVELS)
 
@@ -75,17 +75,17 @@ def test_spaces_are_ignored_without_words():
 
 
 def test_texts_label_the_first_level():
-    found = measure_accuracy([transcript("ab")], data({"text": "ac"}), LEVELS)
-    assert found.levels == {"phonemes": LevelErrors(edits=[1], lengths=[2])}
+    actual = measure_accuracy([transcript("ab")], data({"text": "ac"}), LEVELS)
+    assert actual.levels == {"phonemes": LevelErrors(edits=[1], lengths=[2])}
 
 
 def test_words_and_characters():
     """ "ab c" for "ab cb": one word of two, one character of five."""
     transcripts = {"text": ["a", "b", " ", "c"]}
-    found = measure_accuracy([transcripts], data({"text": "ab  cb"}), WORDS)
-    assert found.first == LevelErrors(edits=[1], lengths=[5])
-    assert found.words == LevelErrors(edits=[1], lengths=[2])
-    assert found.characters == LevelErrors(edits=[1], lengths=[5])
+    actual = measure_accuracy([transcripts], data({"text": "ab  cb"}), WORDS)
+    assert actual.first == LevelErrors(edits=[1], lengths=[5])
+    assert actual.words == LevelErrors(edits=[1], lengths=[2])
+    assert actual.characters == LevelErrors(edits=[1], lengths=[5])
 
 
 def test_deltas_disagreement_and_the_worst():
@@ -93,25 +93,25 @@ def test_deltas_disagreement_and_the_worst():
     base = [transcript("abc"), transcript("abb"), transcript("cab"), transcript("b")]
     own = [transcript("abc"), transcript("bbb"), transcript("c"), transcript("b")]
     before = measure_accuracy(base, labelled, LEVELS)
-    found = compare_accuracy(measure_accuracy(own, labelled, LEVELS), own, before, base, labelled, LEVELS, seed=0)
-    assert found.first_delta.value == pytest.approx(4 / 10 - 1 / 10)
-    assert found.first_delta.low >= 0
+    actual = compare_accuracy(measure_accuracy(own, labelled, LEVELS), own, before, base, labelled, LEVELS, seed=0)
+    assert actual.first_delta.value == pytest.approx(4 / 10 - 1 / 10)
+    assert actual.first_delta.low >= 0
     # bbb for abb, c for cab: three edits in the ten tokens of the baseline.
-    assert found.disagreement == 3 / 10
-    assert [(case.recording, case.edits, case.baseline_edits) for case in found.worst] == [
+    assert actual.disagreement == 3 / 10
+    assert [(case.recording, case.edits, case.baseline_edits) for case in actual.worst] == [
         ("2.wav", 2, 0),
         ("1.wav", 2, 1),
     ]
-    assert found.worst[0].reference == ["c", "a", "b"]
-    assert found.worst[0].baseline == ["c", "a", "b"]
-    assert found.worst[0].candidate == ["c", "", ""]
+    assert actual.worst[0].reference == ["c", "a", "b"]
+    assert actual.worst[0].baseline == ["c", "a", "b"]
+    assert actual.worst[0].candidate == ["c", "", ""]
 
 
 def test_logits():
     """Three of four frames agree; the difference is 3 in one place, the baseline's sum of squares 4 + 4 + 4 + 36."""
     expected = [{"x": np.array([[2.0, 0], [0, 2]])}, {"x": np.array([[2.0, 0], [6, 0]])}]
-    found = [{"x": np.array([[2.0, 0], [3, 2]])}, {"x": np.array([[2.0, 0], [6, 0]])}]
-    agreement, error = compare_logits(found, expected)
+    actual = [{"x": np.array([[2.0, 0], [3, 2]])}, {"x": np.array([[2.0, 0], [6, 0]])}]
+    agreement, error = compare_logits(actual, expected)
     assert agreement == 3 / 4
     assert error == pytest.approx((9 / 48) ** 0.5)
 

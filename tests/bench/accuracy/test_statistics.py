@@ -35,8 +35,8 @@ def test_the_bootstrap_is_paired():
     length = [10] * 40
     base = LevelErrors(edits=hard, lengths=length)
     worse = LevelErrors(edits=[count + 1 for count in hard], lengths=length)
-    found = bootstrap_delta([worse], [base], seed=0)
-    assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
+    actual = bootstrap_delta([worse], [base], seed=0)
+    assert (actual.value, actual.low, actual.high) == pytest.approx((0.1, 0.1, 0.1))
 
 
 def test_the_bootstrap_is_seeded():

@@ -18,15 +18,15 @@ Times = namedtuple("Times", "user system idle iowait steal")
 def test_environment(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.setenv("SECRET_TOKEN", "x")
-    found = environment(load_average=0.5, idle_share=0.9)
-    assert found.python == platform.python_version()
-    assert {"qasr", "numpy", "onnxruntime"} <= set(found.libraries)
-    assert "not-installed" not in found.libraries
-    assert found.variables["OMP_NUM_THREADS"] == "3"
-    assert "SECRET_TOKEN" not in found.variables
-    assert (found.load_average, found.idle_share) == (0.5, 0.9)
-    assert found.memory_bytes > 1e8
-    assert found.processor
+    actual = environment(load_average=0.5, idle_share=0.9)
+    assert actual.python == platform.python_version()
+    assert {"qasr", "numpy", "onnxruntime"} <= set(actual.libraries)
+    assert "not-installed" not in actual.libraries
+    assert actual.variables["OMP_NUM_THREADS"] == "3"
+    assert "SECRET_TOKEN" not in actual.variables
+    assert (actual.load_average, actual.idle_share) == (0.5, 0.9)
+    assert actual.memory_bytes > 1e8
+    assert actual.processor
 
 
 def test_idleness_counts_other_programs_only(monkeypatch):

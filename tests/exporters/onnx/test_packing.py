@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from qasr.exporters.onnx.packing import PackedLinear
-from qasr.quantizers import GroupedLinear, Scheme, WeightScheme
+from qasr.quantizers import ActivationScheme, Scheme, WeightScheme
 from qasr.quantizers.layers.grid import by_range
-from qasr.quantizers.scheme import ActivationScheme
+from qasr.quantizers.layers.grouped import GroupedLinear
 
 
 class Alone(nn.Module):
@@ -45,12 +45,12 @@ def test_onnx_runtime_computes_the_scheme(bits, group_size, symmetric):
     bias = torch.randn(24, generator=generator)
     layer = GroupedLinear(grid.codes(weight, bits), grid.scale, grid.zero_point, bias, scheme)
     expected = layer(rows).numpy()
-    found = run_in_onnx(layer, rows)
-    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+    actual = run_in_onnx(layer, rows)
+    assert np.abs(actual - expected).max() < 1e-4 * np.abs(expected).max()
     layer.scheme = Scheme(scheme, ActivationScheme("grouped"))
     rounded = layer(rows).numpy()
     assert np.abs(rounded - expected).max() > 1e-3 * np.abs(expected).max()
-    found = run_in_onnx(layer, rows)
+    actual = run_in_onnx(layer, rows)
     # A 2-bit kernel without VNNI may not round inputs at all; it is then nearer to the float one.
-    nearest = min(np.abs(found - rounded).max(), np.abs(found - expected).max())
+    nearest = min(np.abs(actual - rounded).max(), np.abs(actual - expected).max())
     assert nearest < 2e-3 * np.abs(expected).max()

@@ -154,10 +154,10 @@ def test_fp8_layer_by_hand():
     # E4M3 has 3 bits of mantissa: next to 0.3 lie 0.28125 and 0.3125.
     assert layer.weight.float().t().tolist() == [[448.0, 1.0, -0.3125], [448.0, 0.0, 1.0]]
     assert float(layer.input_scale) == pytest.approx(0.01)
-    found = layer(torch.tensor([[4.48, 1.0, 100.0]]))
+    actual = layer(torch.tensor([[4.48, 1.0, 100.0]]))
     # Inputs of 448, 96 (of 100, half way to 104: even), and 448 for all that is beyond.
     expected = torch.tensor([[448.0, 1.0, -0.3125], [8.96, 0.0, 0.02]]) @ torch.tensor([4.48, 0.96, 4.48])
-    assert torch.allclose(found[0], expected + linear.bias, rtol=1e-5)
+    assert torch.allclose(actual[0], expected + linear.bias, rtol=1e-5)
     assert str(layer.scheme) == "e4m3 weights, static e4m3 input"
     half = Fp8Linear(linear, (-1.0, 4.48)).half()
     assert torch.equal(half.weight.float(), layer.weight.float())

@@ -34,16 +34,16 @@ def test_static_layer_computes_what_it_becomes(linear, values, learn_scales, out
     layer = FakeStaticLinear(linear, Frames(), symmetric_inputs=symmetric, outputs=outputs, learn_scales=learn_scales)
     with fake.watching(layer):
         layer(values)
-    found = layer.finished()
-    assert isinstance(found, StaticLinear)
-    assert torch.equal(found.input_scale, layer.input.scale.detach())
-    assert (int(found.input_zero_point) == 128) is symmetric
-    assert (found.output_scale is not None) is outputs
-    assert float((layer(values) - found(values)).abs().max()) < 1e-5
+    actual = layer.finished()
+    assert isinstance(actual, StaticLinear)
+    assert torch.equal(actual.input_scale, layer.input.scale.detach())
+    assert (int(actual.input_zero_point) == 128) is symmetric
+    assert (actual.output_scale is not None) is outputs
+    assert float((layer(values) - actual(values)).abs().max()) < 1e-5
     if not learn_scales:
         expected = StaticLinear(linear, (0.0, 1.0))
-        assert torch.equal(found.weight, expected.weight)
-        assert torch.equal(found.weight_scale, expected.weight_scale)
+        assert torch.equal(actual.weight, expected.weight)
+        assert torch.equal(actual.weight_scale, expected.weight_scale)
 
 
 @pytest.mark.parametrize("scheme", [INT4, INT2], ids=str)
@@ -55,13 +55,13 @@ def test_grouped_layer_computes_what_it_becomes(linear, values, scheme, round_in
     assert torch.equal(layer.finished().codes, grouped.codes)
     assert torch.equal(layer.finished().scale, grouped.scale)
     layer.scale.data.mul_(1.1)  # as if trained: values that fp16 does not hold
-    found = layer.finished()
-    assert isinstance(found, GroupedLinear)
-    assert torch.equal(found.scale, grid.representable(layer.scale.detach()))
-    assert int(found.codes.max()) <= 2**scheme.bits - 1
+    actual = layer.finished()
+    assert isinstance(actual, GroupedLinear)
+    assert torch.equal(actual.scale, grid.representable(layer.scale.detach()))
+    assert int(actual.codes.max()) <= 2**scheme.bits - 1
     if round_inputs:
-        found.scheme = Scheme(scheme, ActivationScheme("grouped"))
-    assert float((layer(values) - found(values)).abs().max()) < 1e-5
+        actual.scheme = Scheme(scheme, ActivationScheme("grouped"))
+    assert float((layer(values) - actual(values)).abs().max()) < 1e-5
 
 
 def test_integers_survive_bfloat16(linear, values):
@@ -70,8 +70,8 @@ def test_integers_survive_bfloat16(linear, values):
     with fake.watching(layer):
         exact = layer(values)
     with torch.autocast("cpu", torch.bfloat16):
-        found = layer(values)
-    assert float((found - exact).abs().max()) <= 2**-8 * float(exact.abs().max())
+        actual = layer(values)
+    assert float((actual - exact).abs().max()) <= 2**-8 * float(exact.abs().max())
 
 
 def test_rounding_has_the_gradient_of_the_identity(linear, values):

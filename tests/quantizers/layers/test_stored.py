@@ -20,18 +20,18 @@ def layers() -> dict[str, stored.Layer]:
     linear = nn.Linear(64, 8)
     static = StaticLinear(linear, (-1.0, 2.0), (-4.0, 4.0))
     scheme = WeightScheme(4, False, 32)
-    found = grid.by_error(linear.weight, scheme)
-    grouped = GroupedLinear(found.codes(linear.weight, 4), found.scale, found.zero_point, linear.bias, scheme)
+    actual = grid.by_error(linear.weight, scheme)
+    grouped = GroupedLinear(actual.codes(linear.weight, 4), actual.scale, actual.zero_point, linear.bias, scheme)
     return {"layers.0.ffn1.output": static, "heads": StaticLinear(linear, (0.0, 3.0)), "projection": grouped}
 
 
 def test_comes_back(tmp_path, layers):
     stored.save(layers, tmp_path / "q.safetensors", partial=True)
-    found = stored.load(tmp_path / "q.safetensors")
-    assert found.method == "qat-partial"
-    assert list(found.layers) == sorted(layers)
+    actual = stored.load(tmp_path / "q.safetensors")
+    assert actual.method == "qat-partial"
+    assert list(actual.layers) == sorted(layers)
     for name, layer in layers.items():
-        back = found.layers[name]
+        back = actual.layers[name]
         assert (type(back), back.scheme) == (type(layer), layer.scheme)
         for key, tensor in layer.state_dict().items():
             assert torch.equal(back.state_dict()[key], tensor), (name, key)

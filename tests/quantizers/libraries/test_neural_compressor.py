@@ -31,11 +31,11 @@ def test_our_layers_compute_what_its_graph_does(quantized, make_model, calibrati
     features, lengths = torch.randn(3, 90, 160), torch.tensor([90, 61, 17])
     with torch.inference_mode():
         original = make_model()(features, lengths)[0]
-        theirs, found = graph(features, lengths)[0], ours(features, lengths)[0]
+        theirs, actual = graph(features, lengths)[0], ours(features, lengths)[0]
     error = (theirs - original).norm()
     assert error > 1e-3 * original.norm(), "it is quantized"
     # A last bit can round an activation to its neighbour; that is a small part of the quantization error itself.
-    assert (found - theirs).norm() < 0.5 * error
+    assert (actual - theirs).norm() < 0.5 * error
     assert quantized.notes["observer"] == "Neural Compressor's moving average of minmax"
 
 

@@ -30,18 +30,18 @@ def everything(problem):
 @pytest.mark.parametrize("budget", [0.05, 0.3, 1.0])
 def test_smallest_within_a_loss(problem, budget):
     allowed = [choice for choice in everything(problem) if choice.loss <= budget]
-    found = smallest(problem, budget)
-    assert found.loss <= budget
-    assert found.bytes == min(choice.bytes for choice in allowed)
+    actual = smallest(problem, budget)
+    assert actual.loss <= budget
+    assert actual.bytes == min(choice.bytes for choice in allowed)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
 def test_most_accurate_within_bytes(problem, share):
     budget = share * problem.bytes.max(axis=1).sum()
-    found = most_accurate(problem, budget)
-    assert found.bytes <= budget
+    actual = most_accurate(problem, budget)
+    assert actual.bytes <= budget
     best = min(choice.loss for choice in everything(problem) if choice.bytes <= budget)
-    assert found.loss == pytest.approx(best, rel=1e-3)
+    assert actual.loss == pytest.approx(best, rel=1e-3)
 
 
 def test_the_faster_of_equals():
@@ -56,13 +56,13 @@ def test_nothing_fits(problem):
 
 
 def test_frontier_is_unbeaten(problem):
-    found = frontier(problem)
-    assert len(found) > 5
-    sizes, losses = [choice.bytes for choice in found], [choice.loss for choice in found]
+    actual = frontier(problem)
+    assert len(actual) > 5
+    sizes, losses = [choice.bytes for choice in actual], [choice.loss for choice in actual]
     assert sizes == sorted(set(sizes), reverse=True)
     assert losses == sorted(losses)
-    assert found[0].formats == (0,) * UNITS
-    assert found[-1].bytes == problem.bytes.min(axis=1).sum()
-    for choice in found:
+    assert actual[0].formats == (0,) * UNITS
+    assert actual[-1].bytes == problem.bytes.min(axis=1).sum()
+    for choice in actual:
         beaten = [o for o in everything(problem) if o.bytes <= choice.bytes and o.loss < choice.loss * (1 - 1e-3)]
         assert not [o for o in beaten if o.bytes < choice.bytes]

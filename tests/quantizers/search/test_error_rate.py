@@ -49,8 +49,8 @@ def test_few_clips_prove_little(rates):
     symbols = sum(map(len, unlabelled._float_transcripts()))
     exact = unlabelled.measure({LAYER: "fp16"})
     assert (exact.points, exact.disagreement, exact.error) == (0.0, 0.0, 0.0)
-    found = unlabelled.measure({LAYER: "int2"})
-    differing = found.points / 100 * symbols
-    assert found.points == found.disagreement
-    assert found.error == pytest.approx(100 * math.sqrt(differing + 1) / symbols)
-    assert found.bound == found.points + found.error
+    actual = unlabelled.measure({LAYER: "int2"})
+    differing = actual.points / 100 * symbols
+    assert actual.points == actual.disagreement
+    assert actual.error == pytest.approx(100 * math.sqrt(differing + 1) / symbols)
+    assert actual.bound == actual.points + actual.error

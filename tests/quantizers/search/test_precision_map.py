@@ -28,21 +28,21 @@ def mixture(layers):
 
 def test_typical(model):
     """Embeddings and LayerNorm float, attention and feed-forward in 8 bits."""
-    found = formats_by_layer(model, mixture(parse_map("typical")))
-    assert Counter(found.values()) == {"int8": 4 * 6, "fp16": 4 * 2 + 2}
-    assert {name for name, form in found.items() if form == "fp16" and not name.startswith("layers.")} == {
+    actual = formats_by_layer(model, mixture(parse_map("typical")))
+    assert Counter(actual.values()) == {"int8": 4 * 6, "fp16": 4 * 2 + 2}
+    assert {name for name, form in actual.items() if form == "fp16" and not name.startswith("layers.")} == {
         "projection",
         "heads",
     }
-    assert all("convolution" in name for name, form in found.items() if form == "fp16" and name.startswith("layers."))
+    assert all("convolution" in name for name, form in actual.items() if form == "fp16" and name.startswith("layers."))
 
 
 def test_the_first_that_matches_wins(model):
-    found = formats_by_layer(model, mixture({"layers.0.*": "float", "*.attention.*": "int4", "layers.*": "int8"}))
-    assert found["layers.0.attention.qkv"] == "fp16"
-    assert found["layers.1.attention.qkv"] == "int4"
-    assert found["layers.1.ffn1.output"] == "int8"
-    assert found["heads"] == "fp16"
+    actual = formats_by_layer(model, mixture({"layers.0.*": "float", "*.attention.*": "int4", "layers.*": "int8"}))
+    assert actual["layers.0.attention.qkv"] == "fp16"
+    assert actual["layers.1.attention.qkv"] == "int4"
+    assert actual["layers.1.ffn1.output"] == "int8"
+    assert actual["heads"] == "fp16"
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_names_that_no_file_has():
 
 
 def test_excluded_layers_stay_float(model):
-    found = formats_by_layer(model, mixture(parse_map("typical")), ("*.attention.*", "layers.0.ffn1.*"))
-    assert {form for name, form in found.items() if ".attention." in name or name.startswith("layers.0.ffn1")} == {
+    actual = formats_by_layer(model, mixture(parse_map("typical")), ("*.attention.*", "layers.0.ffn1.*"))
+    assert {form for name, form in actual.items() if ".attention." in name or name.startswith("layers.0.ffn1")} == {
         "fp16"
     }
-    assert Counter(found.values())["int8"] == 4 * 4 - 2
+    assert Counter(actual.values())["int8"] == 4 * 4 - 2
     with pytest.raises(QuantizationError, match=r"no layer matches the excluded layers.9.\*; layers are named like"):
         formats_by_layer(model, mixture(parse_map("typical")), ("layers.9.*",))
 
@@ -115,9 +115,9 @@ def test_excluded_layers_stay_float(model):
 )
 def test_exclude_of_the_user_goes_before_the_map(make_model, real_calibration, exclude, chosen):
     """But the map goes before the layers that are left in float by default."""
-    model, asked = make_model(), mixture({"heads": "int8", "layers.0.attention.qkv": "int8"})
+    model, mixed = make_model(), mixture({"heads": "int8", "layers.0.attention.qkv": "int8"})
     work = Work(calibration=real_calibration)
-    options = quantize_mixed(model, Quantization(exclude=exclude), asked, work, by_map=True)
+    options = quantize_mixed(model, Quantization(exclude=exclude), mixed, work, by_map=True)
     assert {name for name, module in model.named_modules() if isinstance(module, Quantized)} == chosen
     assert {name for name, form in options["formats"].items() if form != "fp16"} == chosen
     assert options["exclude"] == list(exclude)
@@ -132,8 +132,8 @@ def test_nothing_quantized(model, real_calibration):
 
 def test_keys_of_the_family(model):
     """They may stand in a file too, beside globs."""
-    found = formats_by_layer(model, mixture({"layers.0.*": "float", "@attention": "int4", "@feed-forward": "int8"}))
-    assert Counter(found.values()) == {"int4": 3 * 2, "int8": 3 * 4, "fp16": 8 + 3 * 2 + 2}
+    actual = formats_by_layer(model, mixture({"layers.0.*": "float", "@attention": "int4", "@feed-forward": "int8"}))
+    assert Counter(actual.values()) == {"int4": 3 * 2, "int8": 3 * 4, "fp16": 8 + 3 * 2 + 2}
     with pytest.raises(QuantizationError, match="no layer matches '@convolutions' of the precision map"):
         formats_by_layer(model, mixture({"@convolutions": "int8"}))
 

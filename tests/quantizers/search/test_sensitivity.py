@@ -28,10 +28,10 @@ def outputs(model, clips):
         return [model(*clip) for clip in clips]
 
 
-def relative(found, expected):
+def relative(actual, expected):
     pairs = [
         (one, other)
-        for left, right in zip(found, expected, strict=True)
+        for left, right in zip(actual, expected, strict=True)
         for one, other in zip(left, right, strict=True)
     ]
     return (sum((a - b).square().sum() for a, b in pairs) / sum(b.square().sum() for _, b in pairs)).sqrt().item()
@@ -51,8 +51,8 @@ def test_each_layer_alone(quantized, make_model, real_calibration, clips, method
         alone = make_model()
         for place in (name, pairs[name]) if name in pairs else (name,):
             replace(alone, place, rounded.get_submodule(place))
-        found = outputs(alone, clips)
-        assert by_name[name].alone.error == pytest.approx(relative(found, expected), rel=1e-4)
+        actual = outputs(alone, clips)
+        assert by_name[name].alone.error == pytest.approx(relative(actual, expected), rel=1e-4)
         # In float64: a divergence of 1e-7 nats is lost in the rounding of float32.
         divergence = sum(
             torch.nn.functional.kl_div(
@@ -61,7 +61,7 @@ def test_each_layer_alone(quantized, make_model, real_calibration, clips, method
                 reduction="sum",
                 log_target=True,
             ).item()
-            for one, other in zip(found, expected, strict=True)
+            for one, other in zip(actual, expected, strict=True)
         )
         assert by_name[name].alone.divergence == pytest.approx(divergence / report.frames, rel=0.02, abs=1e-9)
         assert by_name[name].scheme == str(rounded.get_submodule(name).scheme)

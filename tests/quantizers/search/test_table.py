@@ -102,14 +102,14 @@ def test_units(make_model):
     assert [unit.layers for unit in units(names, stages)] == [(name,) for name in names]
     deep = [name.replace("layers.", f"layers.{depth}", 1) for depth in range(1, 5) for name in names]
     stages = {name: int(name.split(".")[1]) for name in deep}
-    found = units(deep, stages)
-    assert len(found) == 4 * 4 * 4
-    assert found[0].name == "layers.10.ffn1"
-    assert found[0].layers == ("layers.10.ffn1.intermediate", "layers.10.ffn1.output")
-    assert sorted(layer for unit in found for layer in unit.layers) == sorted(deep)
+    actual = units(deep, stages)
+    assert len(actual) == 4 * 4 * 4
+    assert actual[0].name == "layers.10.ffn1"
+    assert actual[0].layers == ("layers.10.ffn1.intermediate", "layers.10.ffn1.output")
+    assert sorted(layer for unit in actual for layer in unit.layers) == sorted(deep)
     # A module whose Linears run in two stages makes two units.
-    found = units(deep, stages | {"layers.10.ffn1.output": 99})
-    assert [unit.name for unit in found if unit.name.startswith("layers.10.ffn1")] == [
+    actual = units(deep, stages | {"layers.10.ffn1.output": 99})
+    assert [unit.name for unit in actual if unit.name.startswith("layers.10.ffn1")] == [
         "layers.10.ffn1.intermediate",
         "layers.10.ffn1.output",
     ]

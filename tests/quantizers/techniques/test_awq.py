@@ -20,7 +20,7 @@ def values_of(name):
     return FoldedLayers(name.replace("out", "qkv"), (name,), (2, 3))
 
 
-OUTPUTS = [f"layers.{place}.attention.out" for place in range(4)]
+OUTPUTS = [f"layers.{index}.attention.out" for index in range(4)]
 
 
 def test_folding_values_is_exact_in_float(make_model, logits_of, error_of):

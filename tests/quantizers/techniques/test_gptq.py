@@ -32,11 +32,11 @@ def by_definition(weight, hessian, grid, order, bits, group_size):
     codes = torch.zeros(weight.shape, dtype=torch.uint8)
     while left:
         inverse = torch.linalg.inv(hessian[left][:, left])
-        place, group = left[0], left[0] // group_size
+        column, group = left[0], left[0] // group_size
         scale, zero_point = grid.scale[:, group].double(), grid.zero_point[:, group].double()
-        code = (torch.round(weight[:, place] / scale) + zero_point).clamp(0, 2**bits - 1)
-        codes[:, place] = code.to(torch.uint8)
-        error = weight[:, place] - (code - zero_point) * scale
+        code = (torch.round(weight[:, column] / scale) + zero_point).clamp(0, 2**bits - 1)
+        codes[:, column] = code.to(torch.uint8)
+        error = weight[:, column] - (code - zero_point) * scale
         weight[:, left] -= error[:, None] / inverse[0, 0] * inverse[0]
         left = left[1:]
     return codes

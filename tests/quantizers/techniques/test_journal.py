@@ -57,11 +57,11 @@ def test_goes_on_after_a_kill(run, made, tmp_path):
     assert kept == ["stage-001", "stage-002"]
     made.clear()
     made.until = None
-    found = run()
+    actual = run()
     assert len(made) == 2 * 8
     assert made[0] == "layers.2.ffn1.intermediate"
-    assert list(found) == list(expected)
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert list(actual) == list(expected)
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
     made.clear()
     run()
     assert made == []

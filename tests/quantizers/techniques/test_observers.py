@@ -106,18 +106,18 @@ def test_mse_clips_outliers_just_as_far_as_it_pays():
 )
 def test_mse_is_the_best_of_all_pairs_of_edges(values):
     """Against brute force over both edges, on the values themselves rather than on the histogram."""
-    found = squared_error(values, seen(MSE(), values))
+    actual = squared_error(values, seen(MSE(), values))
     low, high = float(values.min().clamp_max(0)), float(values.max())
     shares = [2 ** (-step / 4) for step in range(16)]
     best = min(squared_error(values, (low * left, high * right)) for left in shares for right in shares)
-    assert found < 1.02 * best
+    assert actual < 1.02 * best
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 3.0), (-2.0, 0.0), (0.5, 2.0)])
 def test_mse_of_even_values_is_minmax(low, high):
     observer = MSE()
-    found = seen(observer, torch.linspace(low, high, 50_001))
-    assert found == pytest.approx((min(low, 0.0), max(high, 0.0)), abs=observer.width)
+    actual = seen(observer, torch.linspace(low, high, 50_001))
+    assert actual == pytest.approx((min(low, 0.0), max(high, 0.0)), abs=observer.width)
 
 
 def test_mse_predicts_the_error():

@@ -113,11 +113,11 @@ def test_scales_really_change_and_only_theirs(quantized, make_model, real_calibr
     assert quantized.notes["strengths"] == dict.fromkeys(sorted(smoothed, key=list(norm_of_linear(model)).index), 0.5)
     norms = norm_of_linear(model)
     for name in smoothed:
-        found, before = model.get_submodule(name), plain.get_submodule(name)
-        assert isinstance(found, StaticLinear)
-        assert not torch.allclose(found.weight_scale, before.weight_scale, rtol=0.05)
-        assert float(found.input_scale) != pytest.approx(float(before.input_scale), rel=0.05)
-        assert (found.weight != before.weight).float().mean() > 0.3
+        actual, before = model.get_submodule(name), plain.get_submodule(name)
+        assert isinstance(actual, StaticLinear)
+        assert not torch.allclose(actual.weight_scale, before.weight_scale, rtol=0.05)
+        assert float(actual.input_scale) != pytest.approx(float(before.input_scale), rel=0.05)
+        assert (actual.weight != before.weight).float().mean() > 0.3
         norm, original = model.get_submodule(norms[name]), plain.get_submodule(norms[name])
         assert not torch.allclose(norm.weight, original.weight, rtol=0.05)
     changed = {part for name in smoothed for part in (name, norms[name])}
