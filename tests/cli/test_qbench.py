@@ -84,6 +84,16 @@ def test_damaged_artifacts_are_failed_rows_and_exit_code_1(toy, data, tmp_path):
     assert rows[0].speeds
 
 
+def test_no_arguments_show_the_help_and_a_wrong_option_is_one_line():
+    command = [sys.executable, "-c", "from qasr.cli.qbench import run; run()"]
+    bare = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Usage: qbench" in bare.stdout + bare.stderr
+    assert "Commands:" in bare.stdout + bare.stderr
+    wrong = subprocess.run([*command, "out", "--scenarios", "x"], capture_output=True, text=True, check=False)
+    (line,) = wrong.stderr.splitlines()
+    assert (wrong.returncode, line.startswith("qbench: error: No such option")) == (2, True)
+
+
 def test_no_sound_artifact_is_one_line(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", "from qasr.cli.qbench import run; run()", str(tmp_path / "a"), str(tmp_path / "b")],
