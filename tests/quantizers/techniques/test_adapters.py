@@ -16,6 +16,7 @@ from qasr.quantizers.search.sensitivity import sensitivity
 
 ADAPTER = {
     "adapter.projection.0",
+    *(f"adapter.layers.0.{name}_convolution.linear" for name in ("residual", "attention")),
     *(f"adapter.layers.0.attention.{name}" for name in ("qkv", "out")),
     *(f"adapter.layers.0.feedforward.{name}" for name in ("intermediate", "output")),
 }
