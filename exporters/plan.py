@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +65,15 @@ class Plan:
     def for_model(self, model: CTCModel) -> Quantization:
         """``quantization`` with every glob that leaves layers of ``model`` in float."""
         family = () if self.method == MAP else model.float_layers
-        unsupported = () if self.target.layers.convolutions else model.convolution_layers
+        unsupported = () if self.target.layers.convolutions else _matching(model.convolution_layers, model)
         exclude = tuple(dict.fromkeys((*family, *self.quantization.exclude, *unsupported)))
         return replace(self.quantization, exclude=exclude)
+
+
+def _matching(globs: Iterable[str], model: CTCModel) -> tuple[str, ...]:
+    """Those globs of a family that a layer of this model matches: not every model has an adapter."""
+    names = [name for name, _ in model.named_modules()]
+    return tuple(glob for glob in globs if any(fnmatchcase(name, glob) for name in names))
 
 
 def resolve(request: Request) -> Plan:

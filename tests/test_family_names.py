@@ -20,7 +20,7 @@ ALLOWED = (
 )
 WORDS = {
     *("activation", "adapter", "attention", "convolution", "depthwise", "feedforward", "heads", "intermediate"),
-    *("layers", "norm", "out", "output", "projection", "qkv"),
+    *("layers", "linear", "norm", "out", "output", "projection", "qkv"),
 }
 """Children of the model whose names are words, which prose uses too; they count only as whole layer names."""
 PHRASES = (

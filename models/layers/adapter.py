@@ -27,27 +27,26 @@ class AdapterLayer(nn.Module):
     def __init__(
         self,
         residual_norm: nn.LayerNorm,
-        residual_convolution: nn.Conv1d,
+        residual_convolution: StridedGatedConvolution,
         attention_norm: nn.LayerNorm,
-        attention_convolution: nn.Conv1d,
+        attention_convolution: StridedGatedConvolution,
         attention: SelfAttention,
         feedforward_norm: nn.LayerNorm,
         feedforward: FeedForward,
     ) -> None:
         super().__init__()
         self.residual_norm = residual_norm
-        self.residual_convolution = StridedGatedConvolution(residual_convolution)
+        self.residual_convolution = residual_convolution
         self.attention_norm = attention_norm
-        self.attention_convolution = StridedGatedConvolution(attention_convolution)
+        self.attention_convolution = attention_convolution
         self.attention = attention
         self.feedforward_norm = feedforward_norm
         self.feedforward = feedforward
-        kernel, stride, padding = (
-            residual_convolution.kernel_size,
-            residual_convolution.stride,
-            residual_convolution.padding,
-        )
-        self.stride = Stride(int(kernel[0]), int(stride[0]), int(padding[0]))
+
+    @property
+    def stride(self) -> Stride:
+        """Of both convolutions."""
+        return self.residual_convolution.stride
 
     def forward(self, state: EncoderState) -> EncoderState:
         """``hidden`` (B, T, H) becomes (B, T', H), with lengths and mask of T' frames; positions are not used."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ...artifacts import Stride
+
 
 def pointwise_to_linear(convolution: nn.Conv1d) -> nn.Linear:
     """A ``Conv1d`` of kernel size 1 as the Linear that computes the same on (B, T, C) instead of (B, C, T)."""
@@ -15,6 +17,18 @@ def pointwise_to_linear(convolution: nn.Conv1d) -> nn.Linear:
         convolution.in_channels, convolution.out_channels, bias=convolution.bias is not None, device="meta"
     )
     linear.weight = nn.Parameter(convolution.weight.detach().squeeze(-1), requires_grad=False)
+    if convolution.bias is not None:
+        linear.bias = nn.Parameter(convolution.bias.detach(), requires_grad=False)
+    return linear
+
+
+def strided_to_linear(convolution: nn.Conv1d) -> nn.Linear:
+    """A ``Conv1d`` as the Linear that computes the same on (B, T', kernel · C): ``kernel`` frames side by side."""
+    kernel = convolution.kernel_size[0]
+    linear = nn.Linear(
+        kernel * convolution.in_channels, convolution.out_channels, bias=convolution.bias is not None, device="meta"
+    )
+    linear.weight = nn.Parameter(convolution.weight.detach().transpose(1, 2).flatten(1), requires_grad=False)
     if convolution.bias is not None:
         linear.bias = nn.Parameter(convolution.bias.detach(), requires_grad=False)
     return linear
@@ -53,17 +67,23 @@ class Convolution(nn.Module):
 
 
 class StridedGatedConvolution(nn.Module):
-    """Strided ``Conv1d`` and GLU on (B, T, H), with padded frames set to zero."""
+    """A strided convolution and GLU on (B, T, H), as a Linear on the frames that each output frame reads."""
 
-    def __init__(self, convolution: nn.Conv1d) -> None:
+    def __init__(self, linear: nn.Linear, stride: Stride) -> None:
+        """``linear`` takes ``stride.kernel`` frames side by side, as ``strided_to_linear`` makes it."""
         super().__init__()
-        self.convolution = convolution
+        self.linear = linear
+        self.stride = stride
 
     def forward(self, hidden: Tensor, valid: Tensor) -> Tensor:
-        """``hidden`` (B, T, H), ``valid`` (B, T, 1) bool: (B, T', H).
+        """``hidden`` (B, T, H), ``valid`` (B, T, 1) bool: (B, T', H').
 
-        Zeroed frames equal the convolution's own zero padding, so a clip in a padded batch gets the output that it has
-        alone.
+        Padded frames are set to zero, as the convolution's own padding is, so a clip in a padded batch gets the output
+        that it has alone.
         """
+        kernel, step, padding = self.stride.kernel, self.stride.stride, self.stride.padding
         masked = torch.where(valid, hidden, torch.zeros_like(hidden[:1, :1, :1]))
-        return nn.functional.glu(self.convolution(masked.transpose(1, 2)), dim=1).transpose(1, 2)
+        padded = nn.functional.pad(masked, (0, 0, padding, padding))
+        # Frame ``offset`` of every window. Ends count from the last frame: no arithmetic on lengths in exported graphs.
+        frames = [padded[:, offset : (offset - kernel + 1) or None : step] for offset in range(kernel)]
+        return nn.functional.glu(self.linear(torch.cat(frames, dim=-1)), dim=-1)

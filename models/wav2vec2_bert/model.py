@@ -68,7 +68,7 @@ class Wav2Vec2BertCTC(CTCModel):
     float_layers = ("projection", "heads")
     attention_layers = ("*.attention.*",)
     feed_forward_layers = ("*.ffn1.*", "*.ffn2.*", "*.feedforward.*")
-    convolution_layers = ("*.pointwise1", "*.pointwise2")
+    convolution_layers = ("*.pointwise1", "*.pointwise2", "*_convolution.linear")
 
     def __init__(
         self,

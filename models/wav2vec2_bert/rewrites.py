@@ -1,16 +1,19 @@
 """Exact rewrites of transformers' Wav2Vec2-BERT modules into the layers of the deployable model.
 
-Relative keys by gather with q, k and v in one Linear; pointwise convolutions as Linears; the half step of the
-feed-forwards inside their weights; an adapter that padding does not reach.
+Relative keys by gather with q, k and v in one Linear; pointwise and strided convolutions as Linears; the half step of
+the feed-forwards inside their weights; an adapter that padding does not reach.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
+from ...artifacts import Stride
 from ..layers.adapter import Adapter, AdapterLayer, AdapterProjection
 from ..layers.attention import SelfAttention, fuse_qkv
-from ..layers.convolution import Convolution, pointwise_to_linear
+from ..layers.convolution import Convolution, StridedGatedConvolution, pointwise_to_linear, strided_to_linear
 from ..layers.feedforward import FeedForward, scaled_linear
 from .model import ConformerLayer
 
@@ -59,9 +62,9 @@ def rewrite_adapter(stock: Any) -> Adapter:
     layers = [
         AdapterLayer(
             layer.residual_layer_norm,
-            layer.residual_conv,
+            _rewrite_strided(layer.residual_conv),
             layer.self_attn_layer_norm,
-            layer.self_attn_conv,
+            _rewrite_strided(layer.self_attn_conv),
             rewrite_attention(layer.self_attn),
             layer.ffn_layer_norm,
             rewrite_feedforward(layer.ffn, scale=1.0),
@@ -70,3 +73,9 @@ def rewrite_adapter(stock: Any) -> Adapter:
     ]
     projection = None if stock.proj is None else AdapterProjection(stock.proj, stock.proj_layer_norm)
     return Adapter(projection, layers)
+
+
+def _rewrite_strided(stock: nn.Conv1d) -> StridedGatedConvolution:
+    (kernel,), (stride,) = stock.kernel_size, stock.stride
+    assert not isinstance(stock.padding, str)
+    return StridedGatedConvolution(strided_to_linear(stock), Stride(kernel, stride, stock.padding[0]))

@@ -1,7 +1,7 @@
 """The way back: a deployable model's weights under the names, and in the shapes, of the stock module.
 
 Undoes the rewrites tensor by tensor: q, k and v apart and without attention's 1/√d, feed-forwards without the half
-step, heads by level, pointwise convolutions as such. Both factors are powers of two for head sizes of 4, 16, 64 and
+step, heads by level, convolutions as such. Both factors are powers of two for head sizes of 4, 16, 64 and
 256, so nothing is rounded; with other head sizes the last bit of q may change.
 """
 
@@ -61,13 +61,18 @@ def _of_adapter(adapter: Adapter, name: str) -> Iterator[StockLayer]:
     for index, layer in enumerate(adapter.layers):
         assert isinstance(layer, AdapterLayer)
         prefix = f"{name}.layers.{index}"
+        for part, strided in (
+            ("residual_conv", layer.residual_convolution),
+            ("self_attn_conv", layer.attention_convolution),
+        ):
+            yield StockLayer(f"{prefix}.{part}", strided.linear, _EVERY_ROW, kernel=strided.stride.kernel)
         yield from _of_attention(layer.attention, layer.attention_norm, f"{prefix}.self_attn")
         yield StockLayer(f"{prefix}.ffn.intermediate_dense", layer.feedforward.intermediate, _EVERY_ROW)
         yield StockLayer(f"{prefix}.ffn.output_dense", layer.feedforward.output, _EVERY_ROW)
 
 
 def other_weights(model: Wav2Vec2BertCTC) -> dict[str, Tensor]:
-    """All other tensors of the stock module by name: norms, strided and depthwise convolutions, relative keys."""
+    """All other tensors of the stock module by name: norms, depthwise convolutions, relative keys."""
     weights = _tensors(f"{_ENCODER}.feature_projection.layer_norm", model.projection_norm)
     for index, layer in enumerate(model.layers):
         assert isinstance(layer, ConformerLayer)
@@ -95,9 +100,7 @@ def _others_of_adapter(adapter: Adapter, name: str) -> dict[str, Tensor]:
         assert isinstance(layer, AdapterLayer)
         for part, module in (
             ("residual_layer_norm", layer.residual_norm),
-            ("residual_conv", layer.residual_convolution.convolution),
             ("self_attn_layer_norm", layer.attention_norm),
-            ("self_attn_conv", layer.attention_convolution.convolution),
             ("ffn_layer_norm", layer.feedforward_norm),
         ):
             weights |= _tensors(f"{name}.layers.{index}.{part}", module)

@@ -100,6 +100,9 @@ class TransformersEngine:
 
             take_packed_weights(model, compute)
             return model
+        for module in model.modules():
+            if type(module).__name__ == "Linear4bit":
+                module.register_forward_pre_hook(_contiguous)
         for parameter in model.parameters():
             # transformers keeps parameters that bitsandbytes does not quantize in the type of the file.
             if parameter.dtype == torch.float16:
@@ -156,6 +159,11 @@ def unsupported_reason(execution: Mapping[str, str]) -> str | None:
     if not installed(library):
         return f"{library} is not installed, pip install 'qasr[lowbit]'"
     return None
+
+
+def _contiguous(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Bitsandbytes' kernel for CPUs reads transposed inputs, such as those of an adapter's attention, as if packed."""
+    return tuple(one.contiguous() for one in inputs)
 
 
 def _compiled(model: Any) -> Any:

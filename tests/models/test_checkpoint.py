@@ -8,6 +8,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import Wav2Vec2BertModel
 
 from qasr.audio import LogMel
 from qasr.models import CheckpointError, CheckpointNotFoundError, UnsupportedModelError, open_checkpoint
@@ -217,6 +218,10 @@ def test_random_full_is_the_full_size_architecture():
         assert checkpoint.is_random
         config = checkpoint.config
         assert (config.hidden_size, config.num_hidden_layers, config.intermediate_size) == (1024, 24, 4096)
+        assert (config.num_adapter_layers, config.adapter_kernel_size, config.adapter_stride) == (1, 3, 2)
+        with torch.device("meta"):
+            encoder = Wav2Vec2BertModel(config)
+        assert sum(parameter.numel() for parameter in encoder.parameters()) == 605_678_400
         assert list(checkpoint.levels) == LEVELS
         folder = checkpoint.folder
     assert not folder.exists()

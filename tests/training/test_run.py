@@ -245,8 +245,9 @@ def test_a_model_with_an_adapter(tmp_path, words, scheme):
     trained = outcome.model.get_submodule("adapter.layers.0.feedforward.output")
     weight = (trained.weight.float() * trained.weight_scale).t() if scheme == "int8" else trained.weight
     assert torch.allclose(model.adapter.layers[0].feedforward.output.weight, weight, rtol=1e-6, atol=0)
-    strided = model.adapter.layers[0].residual_convolution.convolution.weight
-    assert torch.equal(strided, outcome.model.adapter.layers[0].residual_convolution.convolution.weight)
+    strided = outcome.model.get_submodule("adapter.layers.0.residual_convolution.linear")
+    weight = (strided.weight.float() * strided.weight_scale).t() if scheme == "int8" else strided.weight
+    assert torch.allclose(model.adapter.layers[0].residual_convolution.linear.weight, weight, rtol=1e-6, atol=0)
 
 
 def test_losses_count_frames_of_logits(tmp_path, words):

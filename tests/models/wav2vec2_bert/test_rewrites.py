@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from qasr import reference
+from qasr.artifacts import Stride, output_lengths
 from qasr.audio import LogMel
 from qasr.models import open_checkpoint
 from qasr.models.layers.attention import fuse_qkv
-from qasr.models.layers.convolution import pointwise_to_linear
+from qasr.models.layers.convolution import StridedGatedConvolution, pointwise_to_linear, strided_to_linear
 from qasr.models.layers.feedforward import scaled_linear
 from qasr.models.layers.heads import fuse_heads
 from qasr.models.layers.state import EncoderState, key_mask, relative_index
@@ -102,6 +103,26 @@ def test_pointwise_convolution_as_linear(hidden):
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("step", [2, 3])
+def test_strided_convolution_as_linear(hidden, kernel, step):
+    """Every clip of a padded batch against the convolution on the clip alone."""
+    convolution = nn.Conv1d(64, 96, kernel, stride=step, padding=step // 2)
+    stride = Stride(kernel, step, step // 2)
+    lengths = torch.tensor([101, 100, 99, 5, 4, 3])
+    batch = hidden[[0, 1, 2, 0, 1, 2]]
+    valid = (torch.arange(101)[None] < lengths[:, None])[..., None]
+    found = StridedGatedConvolution(strided_to_linear(convolution), stride)(batch, valid)
+    assert found.shape == (6, output_lengths(101, (stride,)), 48)
+    for row, length in enumerate(lengths.tolist()):
+        if output_lengths(length, (stride,)) < 1:
+            continue
+        alone = nn.functional.glu(convolution(batch[row : row + 1, :length].transpose(1, 2)), dim=1)[0].t()
+        assert len(alone) == output_lengths(length, (stride,))
+        torch.testing.assert_close(found[row, : len(alone)], alone, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
 def test_convolution_needs_no_mask(small_model, hidden, padding_mask):
     stock = small_model().wav2vec2_bert.encoder.layers[0].conv_module
     assert_valid_equal(rewrite_convolution(stock)(hidden), stock(hidden, attention_mask=padding_mask))
@@ -148,6 +169,9 @@ def test_adapter(small_model, hidden):
         {"hidden_act": "gelu"},
         {"add_adapter": True},
         {"add_adapter": True, "output_hidden_size": 48, "num_adapter_layers": 2},
+        {"add_adapter": True, "adapter_kernel_size": 5},
+        {"add_adapter": True, "adapter_kernel_size": 5, "adapter_stride": 3, "num_adapter_layers": 2},
+        {"add_adapter": True, "adapter_stride": 3},
     ],
 )
 def test_whole_model_and_padding(small_model, changes):

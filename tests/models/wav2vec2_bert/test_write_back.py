@@ -44,7 +44,12 @@ def test_single_level_model_comes_back(stock_checkpoint):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"add_adapter": True}, {"add_adapter": True, "output_hidden_size": 48, "num_adapter_layers": 2}]
+    "changes",
+    [
+        {"add_adapter": True},
+        {"add_adapter": True, "output_hidden_size": 48, "num_adapter_layers": 2},
+        {"add_adapter": True, "adapter_kernel_size": 5, "adapter_stride": 3},
+    ],
 )
 def test_adapter_comes_back(small_model, changes):
     expected = copied(small_model(**changes))

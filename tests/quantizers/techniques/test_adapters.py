@@ -16,6 +16,7 @@ from qasr.quantizers.search.sensitivity import sensitivity
 
 ADAPTER = {
     "adapter.projection.0",
+    *(f"adapter.layers.0.{name}_convolution.linear" for name in ("residual", "attention")),
     *(f"adapter.layers.0.attention.{name}" for name in ("qkv", "out")),
     *(f"adapter.layers.0.feedforward.{name}" for name in ("intermediate", "output")),
 }
@@ -71,7 +72,7 @@ def test_each_layer_alone(quantized, make_model, calibration):
 
 def test_frames_of_an_adapter_are_fewer(make_model, calibration_of, clips):
     """64 inputs of a layer behind the adapter need twice the audio that 64 in front of it need."""
-    exclude = ("projection", "heads", "layers.*", "adapter.projection.*", "*.attention.*", "*.output")
+    exclude = ("projection", "heads", "layers.*", "adapter.projection.*", "*.attention.*", "*_convolution.*", "*.output")
     quantization = Quantization(weight=WeightScheme(4, False, 32), exclude=exclude)
     check("gptq", make_model(), quantization, calibration_of(clips, seconds=1.3))
     with pytest.raises(TooFewFramesError, match=r"has 25 frames, .* adapter.layers.0.feedforward.intermediate, which"):

@@ -1,0 +1,178 @@
+"""Small random checkpoints of other shapes than the bundled model's, exported to the targets."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from qasr import reference
+from qasr.artifacts import Artifact, output_lengths
+from qasr.exporters import (
+    TARGETS,
+    CalibrationRequest,
+    MixingRequest,
+    Request,
+    VerificationRequest,
+    find,
+    resolve,
+    verification,
+)
+from qasr.exporters.pipeline import export
+from qasr.exporters.tensorrt.options import TensorRTOptions
+from qasr.runtimes import load
+from qasr.runtimes.engine import load_engine
+from qasr.runtimes.options import EngineOptions
+
+SIZES = {
+    "hidden_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "intermediate_size": 128,
+    # Larger random weights amplify rounding as no trained ones do.
+    "initializer_range": 0.05,
+    "pad_token_id": 0,
+}
+WORDS = {"[PAD]": 0, "|": 1, "a": 2, "b": 3, "c": 4, "d": 5, "e": 6, "[UNK]": 7}
+
+
+@dataclass(frozen=True)
+class Shape:
+    write: Callable[[Path], None]
+    """Writes a checkpoint into a folder."""
+    frame_rate_hz: float
+    layers: int
+    """Linears but for the first and the last, which stay float."""
+    gates: int
+    """Of these, those in front of a gated linear unit."""
+    convolutions: int
+    """Of these, those that are convolutions in the stock module."""
+    attentions: int
+    """Layers with a fused q, k and v, which are three in the stock module."""
+
+
+def write_recitation(folder: Path) -> None:
+    """Several heads and an adapter of stride 2, as the model of recitations has them."""
+    from qasr.recitation.multilevel import MultiLevelCTCConfig, Wav2Vec2BertForMultilevelCTC
+
+    stored = json.loads((reference.CHECKPOINT / "config.json").read_text(encoding="utf-8"))
+    levels = {name: stored[name] for name in ("level_to_vocab_size", "level_to_loss_weight")}
+    config = MultiLevelCTCConfig(**SIZES, **levels, add_adapter=True)
+    Wav2Vec2BertForMultilevelCTC(config).save_pretrained(folder)
+    for name in ("vocab.json", "preprocessor_config.json"):
+        shutil.copy(reference.CHECKPOINT / name, folder / name)
+
+
+def write_words(folder: Path, **changes: object) -> None:
+    """One head, whose blank between words is a token of its own."""
+    from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertForCTC
+
+    Wav2Vec2BertForCTC(Wav2Vec2BertConfig(**SIZES, vocab_size=len(WORDS), **changes)).save_pretrained(folder)
+    SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80, stride=2, padding_value=1).save_pretrained(folder)
+    (folder / "vocab.json").write_text(json.dumps(WORDS), encoding="utf-8")
+
+
+def write_two_adapter_layers(folder: Path) -> None:
+    write_words(folder, add_adapter=True, num_adapter_layers=2, output_hidden_size=128)
+
+
+# A conformer layer has 8 Linears, an adapter layer 6, and there is one more where the adapter has another width.
+SHAPES = {
+    "recitation": Shape(write_recitation, 25.0, layers=8 + 6, gates=1 + 2, convolutions=2 + 2, attentions=2),
+    "adapters": Shape(
+        write_two_adapter_layers, 12.5, layers=8 + 1 + 2 * 6, gates=1 + 4, convolutions=2 + 4, attentions=3
+    ),
+    "words": Shape(write_words, 50.0, layers=8, gates=1, convolutions=2, attentions=1),
+}
+# Each target meets the first shape, each engine the second.
+MATRIX = {
+    "recitation": tuple(TARGETS),
+    "adapters": ("onnx-int8", "openvino-int8", "torchscript-fbgemm", "hf-fp16", "tensorrt-int8", "torch-amp-int8"),
+    "words": ("torchscript-fbgemm", "hf-gptq"),
+}
+
+
+@pytest.fixture(scope="session")
+def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The checkpoint of a shape, made once."""
+    folders: dict[str, Path] = {}
+
+    def get(shape: str) -> Path:
+        if shape not in folders:
+            torch.manual_seed(0)
+            folders[shape] = tmp_path_factory.mktemp("shape")
+            SHAPES[shape].write(folders[shape])
+        return folders[shape]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory, write_clips: Callable[..., Path]) -> Path:
+    return write_clips(tmp_path_factory.mktemp("clips"), count=12, labels=False)
+
+
+@pytest.fixture(autouse=True)
+def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run artifacts in this process: fresh ones, which other tests have, import everything again for each row."""
+
+    def run(draft: Artifact, probe: verification.Probe) -> tuple[verification.Logits, dict[str, int]]:
+        artifact = Artifact(draft.folder, draft.manifest, verified=True)
+        engine = load_engine(artifact, EngineOptions(profile=True, trust_code=True))
+        logits: verification.Logits = []
+        for inputs, lengths in probe.batches:
+            levels = engine.infer(inputs.numpy(), lengths.numpy())
+            for clip, frames in enumerate(output_lengths(lengths, draft.manifest.strides).tolist()):
+                logits.append({level: values[clip, :frames] for level, values in levels.items()})
+        kernels = engine.kernels()
+        engine.close()
+        return logits, kernels
+
+    monkeypatch.setattr(verification, "run_artifact", run)
+
+
+def request_of(target: str, checkpoint: Path, clips: Path, folder: Path) -> Request:
+    row = find(target)
+    request = Request(model=str(checkpoint), target=target, verification=VerificationRequest(source=clips, clips=2))
+    if row.engine == "tensorrt":
+        request = replace(request, engine=TensorRTOptions(onnx_only=True))
+    if row.formats:
+        # The lowest format for strided convolutions.
+        formats = {"projection": "float", "heads": "float", "*_convolution.linear": row.formats[-1], "*": "int8"}
+        path = folder / "map.yaml"
+        path.write_text(yaml.safe_dump(formats, sort_keys=False), encoding="utf-8")
+        request = replace(request, mixing=MixingRequest(precision_map=str(path)))
+    if resolve(request).needs_calibration:
+        request = replace(request, calibration=CalibrationRequest(source=clips, clips=6))
+    return request
+
+
+@pytest.mark.parametrize(("shape", "target"), [(shape, target) for shape, row in MATRIX.items() for target in row])
+def test_matrix(shape, target, checkpoint_of, clips, tmp_path):
+    row, expected = find(target), SHAPES[shape]
+    request = request_of(target, checkpoint_of(shape), clips, tmp_path)
+    manifest = export(request, tmp_path / "artifact").manifest
+    precision = manifest.precision
+    assert manifest.parity.clips == 2
+    assert manifest.frame_rate_hz == expected.frame_rate_hz
+    layers = expected.layers if row.methods else 0
+    if layers and row.engine == "hf":
+        # Counted in the stock module, whose q, k and v are three layers and whose convolutions no format here holds.
+        layers += 2 * expected.attentions - expected.convolutions
+    assert precision.quantized_layers == layers
+    if row.engine == "tensorrt":
+        assert precision.operators.get("QuantizeLinear", 0) == layers
+    else:
+        # OpenVINO multiplies each half of a gated layer by itself, where weights have 8 bits.
+        split = target in ("openvino-int8", "openvino-int8-weights", "openvino-w4a8", "openvino-mixed")
+        assert precision.integer_kernels == layers + (expected.gates if split else 0)
+    clip = json.loads(clips.read_text(encoding="utf-8").splitlines()[0])["audio"]
+    with load(tmp_path / "artifact", trust_code=True) as model:
+        transcript = model.transcribe(clip)
+    assert list(transcript.levels) == list(manifest.levels)
