@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo table gpu-table test lint link types contracts unit reference clean
+.PHONY: demo table gpu-table test lint link types contracts unit shapes reference clean
 
 demo: $(VENV)/ready
 	rm -rf $(DEMO)
@@ -87,6 +87,10 @@ contracts: $(VENV)/ready
 
 unit: $(VENV)/ready
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# Every target with a checkpoint of the recitation model's shape: a few minutes, of which `make test` runs a part.
+shapes: $(VENV)/ready
+	QASR_ALL_SHAPES=1 $(BIN)/pytest -n 2 tests/exporters/test_shapes.py
 
 # Makes the bundled model and data again from nothing; needs espeak-ng and one to two hours.
 reference: $(VENV)/ready
