@@ -17,8 +17,10 @@ from qasr import reference
 from qasr.artifacts import Artifact, InputLimits, LevelVocabulary, Manifest, Precision, Source, create, read
 from qasr.audio import LogMel
 
-# Two workers share the cores: waiting threads of torch must not keep them busy.
+# Two workers share the cores: threads of torch must not compete for them, nor keep them busy while they wait.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 FEW_CLIPS = 16
 """Calibration clips where each takes most of a second."""
