@@ -33,6 +33,23 @@ def together(options: Iterable[Callable[..., Any]]) -> Callable[[Callable[..., A
     return decorate
 
 
+device_options = (
+    click.option(
+        "--device",
+        default="cpu",
+        show_default=True,
+        help="cpu; cuda (TensorRT, ONNX Runtime, transformers), rtx (ONNX Runtime), gpu or npu (OpenVINO).",
+    ),
+    click.option(
+        "--features",
+        default="cpu",
+        show_default=True,
+        help="Device that computes features: cpu, or cuda (needs torch).",
+    ),
+)
+"""Where the model and its features are computed."""
+
+
 def group_size_option(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """``--group-size`` with ``help_text``: one of the sizes that engines support, as a number."""
     return click.option(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..sizes import parse_size
-from .common import together
+from .common import device_options, together
 
 
 class _List(click.ParamType[tuple[Any, ...]]):
@@ -91,18 +91,7 @@ MEASUREMENT = together(
             metavar="NUMBERS",
             help="Clips per inference, in every scenario except single-stream.",
         ),
-        click.option(
-            "--device",
-            default="cpu",
-            show_default=True,
-            help="cpu; cuda (TensorRT, ONNX Runtime, transformers), rtx (ONNX Runtime), gpu or npu (OpenVINO).",
-        ),
-        click.option(
-            "--features",
-            default="cpu",
-            show_default=True,
-            help="Device that computes the features: cpu, or cuda (needs torch).",
-        ),
+        *device_options,
         click.option(
             "--rounds",
             type=click.IntRange(1),

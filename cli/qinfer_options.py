@@ -12,6 +12,7 @@ from ..audio import WINDOW_SECONDS
 from ..runtimes import PRECISIONS, OptionError
 from ..runtimes.ctc.formats import FORMATS
 from ..runtimes.options import check_count, check_precision, check_seconds, check_window_seconds
+from .common import device_options
 
 
 def _checked(check: Callable[[str, Any], None]) -> Callable[[click.Context, click.Parameter, Any], Any]:
@@ -40,18 +41,7 @@ OPTIONS = (
     click.option(
         "--output-dir", type=click.Path(path_type=Path, file_okay=False), help="Write one file per recording here."
     ),
-    click.option(
-        "--device",
-        default="cpu",
-        show_default=True,
-        help="cpu; cuda (TensorRT, ONNX Runtime, transformers), rtx (ONNX Runtime), gpu or npu (OpenVINO).",
-    ),
-    click.option(
-        "--features",
-        default="cpu",
-        show_default=True,
-        help="Device that computes features: cpu, or cuda (needs torch).",
-    ),
+    *device_options,
     click.option(
         "--threads",
         type=int,
