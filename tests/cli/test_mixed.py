@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,11 @@ import pytest
 from qasr.cli.frontier import check_plot
 from qasr.errors import QasrError
 
+from .in_process import run
 
-def qexport(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from qasr.cli.qexport import run; run()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+def qexport(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return run("qexport", *arguments, cwd=cwd)
 
 
 def test_explains(exported, tmp_path):

@@ -12,21 +12,24 @@ from qasr import reference
 from qasr.artifacts import read
 from qasr.exporters import TARGETS
 
+from .in_process import run
 
-def qexport(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
+
+def fresh(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, which also shows what native code writes."""
     command = [sys.executable, "-c", "from qasr.cli.qexport import run; run()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 def test_help_has_examples_and_exit_codes():
-    done = qexport("--help")
+    done = fresh("--help")
     assert done.returncode == 0
     for part in ("qexport --list", "qexport obadx/muaalem-model-v3_0 --to onnx-int8 --calibration", "Exit codes"):
         assert part in done.stdout
 
 
 def test_list_shows_every_target():
-    done = qexport("--list")
+    done = run("qexport", "--list")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     for name, target in TARGETS.items():
@@ -38,19 +41,19 @@ def test_list_shows_every_target():
 
 
 def test_reference_is_the_default_model(tmp_path):
-    done = qexport("--to", "onnx-int8", "--method", "dynamic", "-o", tmp_path / "out")
+    done = fresh("--to", "onnx-int8", "--method", "dynamic", "-o", tmp_path / "out")
     assert (done.returncode, done.stdout) == (0, "")
     assert "against its torch model: relative error" in done.stderr
     manifest = read(tmp_path / "out").manifest
     assert (manifest.source.name, manifest.method, manifest.target) == ("reference", "dynamic", "onnx-int8")
-    refused = qexport("reference", "--to", "onnx-fp32", "-o", tmp_path / "out")
+    refused = run("qexport", "reference", "--to", "onnx-fp32", "-o", tmp_path / "out")
     assert refused.returncode == 1
     assert "exists already; add --force to replace it" in refused.stderr
     assert read(tmp_path / "out").manifest == manifest
 
 
-def test_quiet(tmp_path):
-    done = qexport("-q", "--to", "onnx-fp32", "-o", tmp_path / "out")
+def test_quiet(one_layer, tmp_path):
+    done = fresh(one_layer, "-q", "--to", "onnx-fp32", "-o", tmp_path / "out")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -118,7 +121,7 @@ def test_quiet(tmp_path):
     ],
 )
 def test_usage_errors(tmp_path, arguments, hint):
-    done = qexport(*arguments, cwd=tmp_path)
+    done = run("qexport", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("qexport: error: ")
@@ -153,7 +156,7 @@ def test_failures_are_one_line_and_leave_nothing(tmp_path, arguments, message):
     shutil.copy(reference.EVALUATION.parent / "000-m3.flac", tmp_path / "a.flac")
     (tmp_path / "ok.jsonl").write_text('{"audio": "a.flac"}\n')
     before = sorted(path.name for path in tmp_path.iterdir())
-    done = qexport(*arguments, "--to", "onnx-int8", "-o", "out", cwd=tmp_path)
+    done = run("qexport", *arguments, "--to", "onnx-int8", "-o", "out", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     errors = [line for line in done.stderr.splitlines() if line.startswith("qexport: ")]
     assert len(errors) == 1
@@ -163,9 +166,9 @@ def test_failures_are_one_line_and_leave_nothing(tmp_path, arguments, message):
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_torchscript_transcribes_without_warnings(tmp_path):
+def test_torchscript_transcribes_without_warnings(one_layer, tmp_path):
     """torch's native code warns about quantized tensors; users of these commands can do nothing about it."""
-    assert qexport("-q", "--to", "torchscript-fbgemm", "-o", tmp_path / "out").returncode == 0
+    assert fresh(one_layer, "-q", "--to", "torchscript-fbgemm", "-o", tmp_path / "out").returncode == 0
     audio = reference.EVALUATION.parent / "000-m3.flac"
     command = [sys.executable, "-c", "from qasr.cli.qinfer import run; run()", audio, "--artifact", tmp_path / "out"]
     done = subprocess.run([*command, "--trust-code"], capture_output=True, text=True, check=False)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from rich.console import Console
 
 from qasr.artifacts import read
 from qasr.cli.technique_artifacts import collect
 
-
-def run(tool: str, *arguments: object, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", f"from qasr.cli.{tool} import run; run()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+from .in_process import run
 
 
 @pytest.fixture

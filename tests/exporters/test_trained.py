@@ -51,14 +51,14 @@ class Silent:
 
 
 @pytest.fixture(scope="session")
-def tuned(tmp_path_factory, write_clips):
-    """Checkpoints trained on a few clips, each once in a session."""
+def tuned(tmp_path_factory, write_clips, one_layer):
+    """Checkpoints of one encoder layer trained on a few clips, each once in a session."""
     folder = tmp_path_factory.mktemp("tuned")
     data = write_clips(folder, count=8)
 
     def get(kind: str) -> Path:
         if not (folder / kind).exists():
-            train("reference", data, folder / kind, KINDS[kind], Silent())
+            train(str(one_layer), data, folder / kind, KINDS[kind], Silent())
         return folder / kind
 
     return get
@@ -72,7 +72,7 @@ def test_scales_in_onnx(tuned, tmp_path):
     artifact = export(request(tuned("int8"), "onnx-int8"), tmp_path / "out")
     manifest = artifact.manifest
     assert (manifest.method, manifest.calibration) == ("qat", None)
-    assert manifest.precision.quantized_layers == manifest.precision.integer_kernels == 34
+    assert manifest.precision.quantized_layers == manifest.precision.integer_kernels == 10
     assert manifest.options["exclude"] == []
     assert manifest.source.trained_from is not None
     graph = onnx.load(artifact.folder / "model.onnx").graph
@@ -94,8 +94,8 @@ def test_scales_in_onnx(tuned, tmp_path):
 def test_scales_in_torchscript(tuned, tmp_path):
     artifact = export(request(tuned("int8-partial"), "torchscript-fbgemm"), tmp_path / "out")
     assert artifact.manifest.method == "qat-partial"
-    assert artifact.manifest.precision.integer_kernels == 4 * 6
-    assert "layers.2.convolution.pointwise1" in artifact.manifest.options["exclude"]
+    assert artifact.manifest.precision.integer_kernels == 6
+    assert "layers.0.convolution.pointwise1" in artifact.manifest.options["exclude"]
     torch.backends.quantized.engine = "fbgemm"
     module = torch.jit.load(artifact.folder / "model.pt")
     modules = dict(module.named_modules())
@@ -138,7 +138,7 @@ def test_reaches_every_engine(tuned, tmp_path, kind, target):
     layers = layers_of(tuned(kind))
     manifest = artifact.manifest
     # A transformers checkpoint has q, k and v apart.
-    expected = len(layers) if target != "hf-gptq" else len(layers) + 2 * 4
+    expected = len(layers) if target != "hf-gptq" else len(layers) + 2
     assert manifest.precision.quantized_layers == expected
     assert manifest.parity.relative_error <= manifest.parity.tolerance
     assert manifest.fidelity.disagreement["phonemes"] < 0.1

@@ -32,43 +32,72 @@ from ...models.conftest import STOCK_VOCABULARY, write_stock
 for library in ("compressed_tensors", "bitsandbytes", "optimum.quanto"):
     pytest.importorskip(library, reason=f"{library} is not installed: pip install 'qasr[lowbit]'")
 
-# With None in its place, importing qasr fails as if it were not installed.
+# With None in its place, importing qasr fails as if it were not installed. One process loads all of the checkpoints,
+# because imports take longer than that.
 STRANGER = """
-import sys
+import json, sys
 sys.modules["qasr"] = None
 import numpy as np, torch, transformers
-folder, given, taken, multilevel, dtype = sys.argv[1:]
-dtype = getattr(torch, dtype)
-if dtype == torch.int8:
-    import json
-    from optimum.quanto import requantize
-    from safetensors.torch import load_file
-    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=True)
-    model = transformers.AutoModelForCTC.from_config(config, trust_remote_code=True)
-    with open(folder + "/quanto_qmap.json") as file:
-        requantize(model, load_file(folder + "/model.safetensors"), json.load(file))
-elif multilevel == "yes":
-    model = transformers.AutoModelForCTC.from_pretrained(folder, trust_remote_code=True, dtype=dtype)
-else:
-    model = transformers.Wav2Vec2BertForCTC.from_pretrained(folder, dtype=dtype)
-features = torch.from_numpy(np.load(given))
-with torch.inference_mode():
-    logits = model.eval()(input_features=features).logits
-logits = logits if isinstance(logits, dict) else {"text": logits}
-np.savez(taken, **{level: values.float().numpy() for level, values in logits.items()})
-print(type(model).__name__, sum(getattr(m, "quantization_scheme", None) is not None for m in model.modules()))
+results = {}
+for name, folder, kind in json.loads(sys.argv[3]):
+    dtype = torch.float16 if kind == "bitsandbytes" else torch.float32
+    if kind == "quanto":
+        from optimum.quanto import requantize
+        from safetensors.torch import load_file
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=True)
+        model = transformers.AutoModelForCTC.from_config(config, trust_remote_code=True)
+        with open(folder + "/quanto_qmap.json") as file:
+            requantize(model, load_file(folder + "/model.safetensors"), json.load(file))
+    elif kind == "one head":
+        model = transformers.Wav2Vec2BertForCTC.from_pretrained(folder, dtype=dtype)
+    else:
+        model = transformers.AutoModelForCTC.from_pretrained(folder, trust_remote_code=True, dtype=dtype)
+    features = torch.from_numpy(np.load(sys.argv[1])).to(dtype)
+    with torch.inference_mode():
+        logits = model.eval()(input_features=features).logits
+    logits = logits if isinstance(logits, dict) else {"text": logits}
+    np.savez(sys.argv[2] + "/" + name, **{level: values.float().numpy() for level, values in logits.items()})
+    packed = sum(getattr(module, "quantization_scheme", None) is not None for module in model.modules())
+    results[name] = [type(model).__name__, packed]
+print(json.dumps(results))
 """
+KINDS = {
+    "hf-bnb-nf4": "bitsandbytes",
+    "hf-bnb-int8": "bitsandbytes",
+    # In 8 bits: with fewer, the library starts a C++ compiler.
+    "hf-quanto-int8": "quanto",
+    "hf-gptq": "compressed",
+    "hf-awq": "compressed",
+    "one-head": "one head",
+}
 
 
-def as_a_stranger(folder, features, tmp_path, *, multilevel, dtype="float32"):
-    np.save(tmp_path / "given.npy", features)
-    files = [str(folder), str(tmp_path / "given.npy"), str(tmp_path / "taken.npz")]
-    arguments = [*files, "yes" if multilevel else "no", dtype]
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", STRANGER, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+@pytest.fixture(scope="module")
+def one_head(tmp_path_factory):
+    """The artifact of a random checkpoint with one head, whose class transformers has itself."""
+    from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    model = Wav2Vec2BertForCTC(Wav2Vec2BertConfig(**sizes, vocab_size=8, initializer_range=0.2)).eval()
+    folder = tmp_path_factory.mktemp("one_head")
+    checkpoint = write_stock(folder / "stock", model, STOCK_VOCABULARY)
+    calibration = CalibrationRequest(source=reference.CALIBRATION, clips=4)
+    return export(Request(model=str(checkpoint), target="hf-gptq", calibration=calibration), folder / "out")
+
+
+@pytest.fixture(scope="module")
+def without_qasr(exported, one_head, features, tmp_path_factory):
+    """By checkpoint: logits by level, the model's class, and its packed layers, where qasr is not installed."""
+    folder = tmp_path_factory.mktemp("without_qasr")
+    np.save(folder / "features.npy", features)
+    artifacts = {name: one_head if name == "one-head" else exported(name) for name in KINDS}
+    rows = [(name, str(artifacts[name].folder), kind) for name, kind in KINDS.items()]
+    command = [sys.executable, "-I", "-c", STRANGER, str(folder / "features.npy"), str(folder), json.dumps(rows)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr[-2000:]
-    return dict(np.load(tmp_path / "taken.npz")), done.stdout.split()
+    classes = json.loads(done.stdout.splitlines()[-1])
+    return {name: (dict(np.load(folder / f"{name}.npz")), *classes[name]) for name in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +109,10 @@ def features():
 
 
 @pytest.mark.parametrize("target", ["hf-bnb-nf4", "hf-bnb-int8"])
-def test_stock_transformers_loads_what_bitsandbytes_made(exported, features, tmp_path, target):
+def test_stock_transformers_loads_what_bitsandbytes_made(exported, features, without_qasr, target):
     """In float16, as transformers reads it; the runtime computes in float32."""
     folder = exported(target).folder
-    actual, (kind, _) = as_a_stranger(folder, features.astype(np.float16), tmp_path, multilevel=True, dtype="float16")
+    actual, kind, _ = without_qasr[target]
     assert kind == "Wav2Vec2BertForMultilevelCTC"
     expected = load_engine(read(folder), EngineOptions()).infer(features, np.array([features.shape[1]]))
     for level, logits in expected.items():
@@ -109,10 +138,9 @@ def test_bitsandbytes(exported, target, kernel, megabytes):
     assert "level_to_lm_head.phonemes" in config["quantization_config"]["llm_int8_skip_modules"]
 
 
-def test_quanto_loads_its_checkpoint(exported, features, tmp_path):
-    """In 8 bits: with fewer, the library starts a C++ compiler."""
+def test_quanto_loads_its_checkpoint(exported, features, without_qasr):
     folder = exported("hf-quanto-int8").folder
-    actual, (kind, _) = as_a_stranger(folder, features, tmp_path, multilevel=True, dtype="int8")
+    actual, kind, _ = without_qasr["hf-quanto-int8"]
     assert kind == "Wav2Vec2BertForMultilevelCTC"
     expected = load_engine(read(folder), EngineOptions()).infer(features, np.array([features.shape[1]]))
     for level, logits in expected.items():
@@ -147,9 +175,10 @@ def test_quanto_misses_nothing_in_silence(exported, tmp_path):
         load_engine(dataclasses.replace(artifact, folder=folder), EngineOptions())
 
 
-def test_same_input_same_hashes(exported, tmp_path):
-    again = export(Request(target="hf-bnb-nf4"), tmp_path / "again")
-    assert again.manifest.files == exported("hf-bnb-nf4").manifest.files
+def test_same_input_same_hashes(one_layer, tmp_path):
+    request = Request(model=str(one_layer), target="hf-bnb-nf4")
+    first, second = (export(request, tmp_path / name).manifest for name in ("first", "second"))
+    assert second.files == first.files
 
 
 @pytest.mark.parametrize("target", ["hf-awq", "hf-bnb-int8"])
@@ -163,10 +192,10 @@ def test_qinfer_says_the_transcript_and_nothing_else(exported, target):
 
 
 @pytest.mark.parametrize("method", ["gptq", "awq"])
-def test_stock_transformers_loads_the_multi_level_model(exported, features, tmp_path, method):
+def test_stock_transformers_loads_the_multi_level_model(exported, features, without_qasr, method):
     folder = exported(f"hf-{method}").folder
-    actual, (kind, packed) = as_a_stranger(folder, features, tmp_path, multilevel=True)
-    assert (kind, packed) == ("Wav2Vec2BertForMultilevelCTC", "32")
+    actual, kind, packed = without_qasr[f"hf-{method}"]
+    assert (kind, packed) == ("Wav2Vec2BertForMultilevelCTC", 32)
     engine = load_engine(read(folder), EngineOptions())
     expected = engine.infer(features, np.array([features.shape[1]]))
     assert set(actual) == set(expected)
@@ -174,18 +203,11 @@ def test_stock_transformers_loads_the_multi_level_model(exported, features, tmp_
         np.testing.assert_allclose(actual[level], logits, atol=1e-4)
 
 
-def test_stock_transformers_loads_a_single_level_model(features, tmp_path):
-    from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
-
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
-    model = Wav2Vec2BertForCTC(Wav2Vec2BertConfig(**sizes, vocab_size=8, initializer_range=0.2)).eval()
-    checkpoint = write_stock(tmp_path / "stock", model, STOCK_VOCABULARY)
-    calibration = CalibrationRequest(source=reference.CALIBRATION, clips=4)
-    folder = export(Request(model=str(checkpoint), target="hf-gptq", calibration=calibration), tmp_path / "out").folder
+def test_stock_transformers_loads_a_single_level_model(one_head, features, without_qasr):
+    folder = one_head.folder
     assert sorted(path.suffix for path in folder.iterdir()) == [".json"] * 4 + [".safetensors"]
-    actual, (kind, packed) = as_a_stranger(folder, features, tmp_path, multilevel=False)
-    assert (kind, packed) == ("Wav2Vec2BertForCTC", "16")
+    actual, kind, packed = without_qasr["one-head"]
+    assert (kind, packed) == ("Wav2Vec2BertForCTC", 16)
     expected = load_engine(read(folder), EngineOptions()).infer(features, np.array([features.shape[1]]))
     np.testing.assert_allclose(actual["text"], next(iter(expected.values())), atol=1e-4)
 

@@ -70,11 +70,11 @@ def test_operators_that_arm_builds_have(artifact):
     assert "aten::_convolution" in artifact.manifest.precision.operators
 
 
-def test_same_input_same_hashes(exported, tmp_path):
-    first = exported("torchscript-fbgemm", "dynamic")
-    second = export(Request(target="torchscript-fbgemm"), tmp_path / "again")
-    assert second.manifest.method == "dynamic"
-    assert second.manifest.files == first.manifest.files
+def test_same_input_same_hashes(one_layer, tmp_path):
+    request = Request(model=str(one_layer), target="torchscript-fbgemm")
+    first, second = (export(request, tmp_path / name).manifest for name in ("first", "second"))
+    assert second.method == "dynamic"
+    assert second.files == first.files
 
 
 def test_file_is_anonymous(artifact):
