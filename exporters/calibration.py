@@ -44,6 +44,9 @@ def calibration_source(plan: Plan, checkpoint: Checkpoint) -> Path:
     if not checkpoint.is_bundled:
         others = methods_without_calibration(plan.target)
         instead = f", or use --method {others[0]}" if others else ""
+        if plan.method in others:
+            # The method itself takes none: the budget does.
+            instead = ", or leave --bits-budget out"
         raise DataError(
             f"{checkpoint.name}: {plan.method} quantization needs audio like that which the model will transcribe; "
             f"add --calibration recitations.jsonl (or a folder of audio){instead}"

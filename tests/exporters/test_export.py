@@ -144,6 +144,17 @@ def test_static_of_somebodys_checkpoint_needs_their_audio(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
 
 
+def test_a_budget_of_bits_needs_audio_of_somebodys_checkpoint(one_layer, tmp_path):
+    """The method alone would not: the advice is to leave out what needs it."""
+    request = Request(
+        model=str(one_layer), target="onnx-int2", method="mse", quantization=QuantizationRequest(bits_budget=2.5)
+    )
+    with pytest.raises(
+        DataError, match=r"mse quantization needs audio .*folder of audio\), or leave --bits-budget out$"
+    ):
+        export(request, tmp_path / "out")
+
+
 def test_existing_output_is_refused_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "precious").touch()

@@ -79,7 +79,7 @@ def test_transcribes(artifact):
 
 
 def test_same_input_same_hashes(one_layer, tmp_path):
-    calibration = CalibrationRequest(source=reference.CALIBRATION, clips=4)
+    calibration = CalibrationRequest(source=reference.CALIBRATION, clips=8)
     request = Request(model=str(one_layer), target="openvino-int4", calibration=calibration)
     first, second = (export(request, tmp_path / name).manifest for name in ("first", "second"))
     assert second.method == "gptq"
@@ -108,7 +108,10 @@ def test_scales_are_stored_as_float16(exported):
 
 def test_budget_and_groups_are_recorded(one_layer, tmp_path):
     quantization = QuantizationRequest(bits_budget=2.5, group_size=32, symmetric=True)
-    request = Request(model=str(one_layer), target="onnx-int2", method="mse", quantization=quantization)
+    calibration = CalibrationRequest(source=reference.CALIBRATION, clips=8)
+    request = Request(
+        model=str(one_layer), target="onnx-int2", method="mse", quantization=quantization, calibration=calibration
+    )
     manifest = export(request, tmp_path / "out").manifest
     assert sorted(set(manifest.options["bits"].values())) == [2, 4]
     assert manifest.options["weights"] == "int2 in groups of 32"
