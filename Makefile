@@ -31,7 +31,7 @@ TUNED := onnx-int8+tuned-int8 openvino-int8+tuned-int8 torchscript-fbgemm+tuned-
 	onnx-int4+tuned-int4 onnx-int2+tuned-int2
 
 table: $(VENV)/ready $(ROWS:%=$(DEMO)/%) $(TUNED:%=$(DEMO)/%)
-	$(BIN)/qbench $(ROWS:%=$(DEMO)/%) $(TUNED:%=$(DEMO)/%) --report $(DEMO)/report
+	$(BIN)/qbench $(ROWS:%=$(DEMO)/%) $(TUNED:%=$(DEMO)/%) --noise 10 --report $(DEMO)/report
 
 $(ROWS:%=$(DEMO)/%): $(VENV)/ready
 	$(BIN)/qexport reference --force --to $(firstword $(subst +, ,$(@:$(DEMO)/%=%))) \

@@ -136,9 +136,11 @@ def _megabytes(count: float) -> str:
 def _summary(verdict: Verdict) -> str:
     row = verdict.row
     delta = row.accuracy.first_delta if row.accuracy else None
+    unchanged = row.accuracy.unchanged if row.accuracy else None
+    same = "" if unchanged is None else f", {100 * unchanged:.1f} % of transcripts unchanged"
     relative = "" if verdict.relative_time is None else f", {verdict.relative_time:.2f} x the baseline's time"
     return (
         f"RTF {verdict.rtf:.4f}{relative}, "
         f"{_megabytes(row.size_bytes)}, peak {_megabytes(figures.peak_rss_bytes(row))}, "
-        f"error rate {f'{100 * delta.value:+.2f} points' if delta else 'the baseline'}"
+        f"error rate {f'{100 * delta.value:+.2f} points' if delta else 'the baseline'}{same}"
     )

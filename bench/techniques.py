@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from .figures import main_speed, relative_time
+from .report.wording import AGREEMENT, agreement_cells, noise_cells, noise_heads
 from .results import Report, Row
 
 Recipe = tuple[str, str | None]
@@ -152,6 +153,7 @@ def row_of(technique: Technique, report: Report) -> Row | None:
 
 def technique_table(report: Report) -> Table:
     """The list: for each technique the artifact, and the measured figures beside the expected words."""
+    noise = report.settings.noise_db
     table = Table(
         "measured",
         "technique",
@@ -162,6 +164,8 @@ def technique_table(report: Report) -> Table:
         "speed gain",
         "size",
         "accuracy cost",
+        *AGREEMENT,
+        *([] if noise is None else noise_heads(noise)),
         box=None,
     )
     baseline = report.row(report.baseline)
@@ -177,6 +181,8 @@ def technique_table(report: Report) -> Table:
             technique.weights,
             technique.activations,
             *(f"{figure} {word}".strip() for word, figure in zip(expected, measured, strict=True)),
+            *agreement_cells(row.accuracy if row else None),
+            *([] if noise is None else noise_cells(row.noisy if row else None)),
         )
     return table
 

@@ -132,7 +132,15 @@ MEASUREMENT = together(
             show_default=True,
             help="Seconds without progress after which an artifact fails.",
         ),
-        click.option("--seed", type=int, default=0, show_default=True, help="Seed of clips, arrivals and bootstrap."),
+        click.option(
+            "--noise",
+            type=click.FloatRange(-20, 60),
+            metavar="DB",
+            help="Also measure error rates with white noise this many dB below the speech.",
+        ),
+        click.option(
+            "--seed", type=int, default=0, show_default=True, help="Seed of clips, noise, arrivals and bootstrap."
+        ),
     ]
 )
 REPORT = click.option(

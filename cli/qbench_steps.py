@@ -44,6 +44,7 @@ def measure_artifacts(
         features=options["features"],
         latency_bound_seconds=options["latency_bound"],
         rate_hz=options["rate"],
+        noise_db=options["noise"],
         seed=options["seed"],
     )
     with TemporaryDirectory(prefix="qbench-data-") as scratch, _bar(console) as bar:

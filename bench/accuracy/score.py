@@ -66,9 +66,10 @@ def compare_accuracy(
     *,
     seed: int,
 ) -> Accuracy:
-    """Add the differences from the baseline, the disagreement, and the recordings that lost most."""
+    """Add the differences from the baseline, the agreement with it, and the recordings that lost most."""
     first = next(iter(accuracy.levels))
     own_tokens, base_tokens = ([tokens[first] for tokens in each] for each in (transcripts, baseline_transcripts))
+    different = edits(own_tokens, base_tokens)
     own, other = list(accuracy.levels.values()), list(baseline.levels.values())
     return msgspec.structs.replace(
         accuracy,
@@ -76,7 +77,8 @@ def compare_accuracy(
         mean_delta=bootstrap_delta(own, other, seed),
         word_delta=_delta(accuracy.words, baseline.words, seed),
         character_delta=_delta(accuracy.characters, baseline.characters, seed),
-        disagreement=sum(edits(own_tokens, base_tokens)) / max(sum(map(len, base_tokens)), 1),
+        disagreement=sum(different) / max(sum(map(len, base_tokens)), 1),
+        unchanged=different.count(0) / len(different),
         worst=_worst(accuracy, transcripts, baseline, baseline_transcripts, data, vocabularies),
     )
 

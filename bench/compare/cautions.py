@@ -65,6 +65,7 @@ def _conditions(report: Report) -> dict[str, object]:
         "min-queries": settings.min_queries,
         "latency-bound": settings.latency_bound_seconds,
         "seed": settings.seed,
+        "noise": "none" if settings.noise_db is None else f"{settings.noise_db:g} dB",
         **environment.libraries,
         **environment.variables,
     }

@@ -167,6 +167,7 @@ def _errors(row: Row) -> dict[str, LevelErrors]:
         return {}
     rates = {f"{level} error rate": errors for level, errors in row.accuracy.levels.items()}
     others = {"WER": row.accuracy.words, "CER": row.accuracy.characters}
+    others["error rate with noise"] = row.noisy.first if row.noisy else None
     return rates | {name: errors for name, errors in others.items() if errors is not None}
 
 

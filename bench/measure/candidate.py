@@ -31,6 +31,9 @@ class Candidate:
     accuracy: Accuracy | None = None
     transcripts: Sequence[Tokens] = ()
     """Transcripts of the evaluation set."""
+    noisy: Accuracy | None = None
+    noisy_transcripts: Sequence[Tokens] = ()
+    """Transcripts of the evaluation set with noise."""
     processes: list[ProcessRun] = field(default_factory=list)
     measured: dict[Key, dict[int, Measured]] = field(default_factory=dict)
     """Raw samples by round."""
@@ -56,7 +59,9 @@ class Candidate:
         if self.failure is not None:
             return row
         speeds = [_speed(key, rounds) for key, rounds in self.measured.items()]
-        return msgspec.structs.replace(row, processes=self.processes, speeds=speeds, accuracy=self.accuracy)
+        return msgspec.structs.replace(
+            row, processes=self.processes, speeds=speeds, accuracy=self.accuracy, noisy=self.noisy
+        )
 
 
 def read_candidates(folders: Sequence[Path], baseline: Path | None) -> tuple[Candidate, list[Candidate]]:

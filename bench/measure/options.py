@@ -37,6 +37,8 @@ class Options:
     """Bound on the 99th percentile in the scenario server."""
     rate_hz: float | None = None
     """Arrivals per second in the scenario server; None searches for the highest rate within the bound."""
+    noise_db: float | None = None
+    """Also measure error rates with white noise this many dB below the speech."""
     seed: int = 0
 
     def check(self) -> None:
@@ -92,6 +94,7 @@ class Options:
             timeout_seconds=self.timeout_seconds,
             device=self.device,
             features=self.features,
+            noise_db=self.noise_db,
             latency_bound_seconds=self.latency_bound_seconds,
             seed=self.seed,
         )

@@ -15,15 +15,16 @@ import numpy as np
 from ...data import LabelledSet
 from ...version import __version__
 from ..accuracy.judge import transcripts_failure
-from ..accuracy.score import compare_accuracy, compare_logits, garbage, measure_accuracy
+from ..accuracy.score import Tokens, compare_accuracy, compare_logits, garbage, measure_accuracy
 from ..errors import BenchError
-from ..results import Data, Key, Report
+from ..results import Accuracy, Data, Key, Report
 from .candidate import Candidate, read_candidates
 from .child import WORKER, ChildError
 from .clips import clips
 from .environment import Idleness, environment
 from .memory import evict
 from .messages import Logits, Measured, Plan, Step, Transcribe, Transcripts
+from .noise import noisy_recordings
 from .options import Options
 from .process import ProcessResult, run_process
 
@@ -106,38 +107,58 @@ class Benchmark:
     def _measure_accuracy(self, scratch: Path) -> None:
         """Round 0: load cold, transcribe the evaluation set, compare with the labels and the baseline."""
         recordings = [str(recording.audio) for recording in self._data.recordings]
+        noisy: list[str] = []
+        if self._options.noise_db is not None:
+            files = noisy_recordings(self._data, self._options.noise_db, self._options.seed, scratch / "noisy")
+            noisy = list(map(str, files))
         compared = recordings[:: max(1, len(recordings) // _COMPARED)][:_COMPARED]
         for candidate in self._usable():
             assert candidate.artifact is not None
             logits = scratch / f"{candidate.number}.npz"
-            steps: list[Step] = [Transcribe(recordings=recordings), Logits(recordings=compared, output=str(logits))]
+            steps: list[Step] = [
+                Transcribe(recordings=recordings + noisy),
+                Logits(recordings=compared, output=str(logits)),
+            ]
             cold = evict(candidate.artifact.path(name) for name in candidate.artifact.manifest.files)
             result = self._run_child(candidate, 0, self._options.threads[0], steps, scratch, cold=cold)
             if result is not None and isinstance(result.answers[0], Transcripts):
-                candidate.transcripts = result.answers[0].tokens
+                tokens = result.answers[0].tokens
+                candidate.transcripts, candidate.noisy_transcripts = (
+                    tokens[: len(recordings)],
+                    tokens[len(recordings) :],
+                )
                 self._compare(candidate, logits, scratch / f"{self._baseline.number}.npz")
             if self._baseline.failure is not None:
                 raise BenchError(f"the baseline {self._baseline.name} failed: {self._baseline.failure}")
 
     def _compare(self, candidate: Candidate, logits: Path, expected: Path) -> None:
         """Set the accuracy, and the failure if the transcripts are garbage."""
-        assert candidate.artifact is not None
-        base, levels = self._baseline, candidate.artifact.manifest.levels
-        accuracy = measure_accuracy(candidate.transcripts, self._data, levels)
-        if candidate is not base and base.accuracy is not None:
-            accuracy = compare_accuracy(
-                accuracy,
-                candidate.transcripts,
-                base.accuracy,
-                base.transcripts,
-                self._data,
-                levels,
-                seed=self._options.seed,
-            )
+        base = self._baseline
+        accuracy = self._accuracy(candidate, candidate.transcripts, base.accuracy, base.transcripts)
+        if candidate is not base:
             agreement, error = compare_logits(_logits(logits), _logits(expected))
             accuracy = msgspec.structs.replace(accuracy, argmax_agreement=agreement, logits_error=error)
-        candidate.accuracy = accuracy
         candidate.failure = garbage(accuracy, candidate.transcripts, base.accuracy, accuracy.disagreement)
+        candidate.accuracy = accuracy
+        if candidate.noisy_transcripts:
+            candidate.noisy = self._accuracy(candidate, candidate.noisy_transcripts, base.noisy, base.noisy_transcripts)
+
+    def _accuracy(
+        self,
+        candidate: Candidate,
+        transcripts: Sequence[Tokens],
+        baseline: Accuracy | None,
+        baseline_transcripts: Sequence[Tokens],
+    ) -> Accuracy:
+        """Errors of the transcripts, compared with the baseline's; ``baseline`` is None for the baseline itself."""
+        assert candidate.artifact is not None
+        levels = candidate.artifact.manifest.levels
+        accuracy = measure_accuracy(transcripts, self._data, levels)
+        if baseline is None:
+            return accuracy
+        return compare_accuracy(
+            accuracy, transcripts, baseline, baseline_transcripts, self._data, levels, seed=self._options.seed
+        )
 
     def _measure_speed(self, number: int, files: _Files, scratch: Path) -> None:
         """One round: each candidate once per thread count; every other round in reverse, against drift."""

@@ -69,12 +69,19 @@ def _shared(row: Row) -> dict[str, Any]:
         "word_error_rate": accuracy.words.rate if accuracy.words else None,
         "character_error_rate": accuracy.characters.rate if accuracy.characters else None,
         "disagreement": accuracy.disagreement,
+        "unchanged": accuracy.unchanged,
         "argmax_agreement": accuracy.argmax_agreement,
         "logits_error": accuracy.logits_error,
     }
     for name, delta in (("first_delta", accuracy.first_delta), ("mean_delta", accuracy.mean_delta)):
         if delta is not None:
             line |= {name: delta.value, f"{name}_low": delta.low, f"{name}_high": delta.high}
+    if row.noisy is not None:
+        line |= {
+            "noisy_error_rate": row.noisy.first.rate,
+            "noisy_disagreement": row.noisy.disagreement,
+            "noisy_unchanged": row.noisy.unchanged,
+        }
     return line
 
 

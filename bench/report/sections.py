@@ -8,7 +8,19 @@ from html import escape
 from .. import figures
 from ..results import Report, Row, Worst
 from .terminal import BUSY
-from .wording import clip, megabytes, milliseconds, percent, points, recipe, times_baseline
+from .wording import (
+    AGREEMENT,
+    agreement_cells,
+    clip,
+    megabytes,
+    milliseconds,
+    noise_cells,
+    noise_heads,
+    percent,
+    points,
+    recipe,
+    times_baseline,
+)
 
 _DEFINITIONS = {
     "load": "from the start of a process to its first transcript: interpreter, imports, reading with verification of "
@@ -20,7 +32,10 @@ _DEFINITIONS = {
     "error rate": "edits over tokens of the labels",
     "delta": "error rate minus the baseline's, in percentage points; ~ if the 95 % interval of a paired bootstrap "
     "over the recordings contains zero",
-    "disagreement": "edit distance to the baseline's transcripts, over the length of those",
+    "differ": "edit distance to the baseline's transcripts of the first level, over the length of those",
+    "same": "recordings whose first level is transcribed exactly as by the baseline",
+    "dB": "the same figures with white noise that far below the speech, equal for every artifact",
+    "frames": "frames and levels with the same best token as the baseline",
     "scenarios": "names of MLPerf Inference: single-stream, multi-stream, offline, server",
 }
 
@@ -51,7 +66,9 @@ def main_table(report: Report) -> str:
         return ""
     level = next((next(iter(row.accuracy.levels)) for row in rows if row.accuracy), "")
     heads = ["artifact", "MB", "load s", "cold s", "peak MB", "RTF", "time", "p50 ms", "p90 ms", "p99 ms"]
-    heads += [f"{level} %", "delta", "levels %", "delta", "agreement %"]
+    heads += [f"{level} %", "delta", "levels %", "delta", *AGREEMENT, "frames %"]
+    noise = report.settings.noise_db
+    heads += [] if noise is None else noise_heads(noise)
     words = any(row.accuracy and row.accuracy.words for row in rows)
     heads += [*(["WER %", "CER %"] if words else []), "target, method"]
     return _section("Figures", _table(heads, [_line(row, report, words) for row in rows], sortable=True))
@@ -185,7 +202,7 @@ def _line(row: Row, report: Report, words: bool) -> list[str]:
         cells += [f"{figures.rtf(speed.queries):.4f}", times_baseline(speed, report)]
         cells += [milliseconds(figures.latency(speed, rank)) for rank in (50, 90, 99)]
     if accuracy is None:
-        cells += [""] * 5
+        cells += [""] * 7
     else:
         agreement = accuracy.argmax_agreement
         cells += [
@@ -193,8 +210,10 @@ def _line(row: Row, report: Report, words: bool) -> list[str]:
             points(accuracy.first_delta),
             percent(accuracy.mean, 3),
             points(accuracy.mean_delta),
+            *agreement_cells(accuracy),
             "" if agreement is None else percent(agreement),
         ]
+    cells += [] if report.settings.noise_db is None else noise_cells(row.noisy)
     if words:
         both = (accuracy.words, accuracy.characters) if accuracy else (None, None)
         cells += [percent(errors.rate) if errors else "" for errors in both]

@@ -8,7 +8,18 @@ from rich.text import Text
 
 from .. import figures
 from ..results import Report, Row, Speed
-from .wording import clip, megabytes, milliseconds, percent, points, times_baseline
+from .wording import (
+    AGREEMENT,
+    agreement_cells,
+    clip,
+    megabytes,
+    milliseconds,
+    noise_cells,
+    noise_heads,
+    percent,
+    points,
+    times_baseline,
+)
 
 # Below this fraction of idle time, other programs distort the times.
 BUSY = 0.9
@@ -17,6 +28,10 @@ BUSY = 0.9
 def print_report(report: Report, console: Console) -> None:
     """Print the main table, the scenarios if there are several, failures and notes."""
     console.print(main_table(report))
+    agreement = agreement_table(report)
+    if agreement.row_count:
+        console.print()
+        console.print(agreement)
     keys = {figures.key(speed) for row in report.rows for speed in row.speeds}
     if len(keys) > 1:
         console.print()
@@ -44,6 +59,20 @@ def main_table(report: Report) -> Table:
     return table
 
 
+def agreement_table(report: Report) -> Table:
+    """How far each artifact agrees with the baseline, without noise and with it."""
+    noise = report.settings.noise_db
+    table = Table(box=None, pad_edge=False)
+    table.add_column("artifact", overflow="fold", min_width=12)
+    for name in (*AGREEMENT, *([] if noise is None else noise_heads(noise))):
+        table.add_column(name, justify="right")
+    for row in report.rows:
+        cells = [*agreement_cells(row.accuracy), *([] if noise is None else noise_cells(row.noisy))]
+        if any(cells):
+            table.add_row(row.name, *cells)
+    return table
+
+
 def scenario_table(report: Report) -> Table:
     """One line per scenario, clip length, thread count, batch size and artifact."""
     table = Table(box=None, pad_edge=False)
@@ -65,7 +94,8 @@ def notes(report: Report) -> list[str]:
         f"{data.name}: {len(data.recordings)} recordings, {sum(data.seconds) / 60:.1f} minutes. "
         f"Baseline {report.baseline}. {environment.processor}, {environment.cores} cores; "
         f"rounds: {report.settings.rounds}, {report.wall_seconds / 60:.1f} minutes.",
-        "~: the difference is within noise. time: compute time over the baseline's.",
+        "~: the difference is within noise. time: compute time over the baseline's. "
+        f"differ %: {_first_level(report)} other than the baseline's. same %: transcripts equal to the baseline's.",
     ]
     if environment.idle_share < BUSY:
         share = percent(1 - environment.idle_share, 0)

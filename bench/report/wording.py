@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import figures
-from ..results import Interval, Report, Row, Speed
+from ..results import Accuracy, Interval, Report, Row, Speed
 
 
 def percent(share: float, digits: int = 2) -> str:
@@ -16,6 +16,29 @@ def points(delta: Interval | None) -> str:
     if delta is None:
         return ""
     return f"{100 * delta.value:+.2f}{' ~' if delta.is_noise else ''}"
+
+
+AGREEMENT = ("differ %", "same %")
+"""Heads of ``agreement_cells``."""
+
+
+def agreement_cells(accuracy: Accuracy | None) -> list[str]:
+    """Edits to the baseline's transcripts over their length, and the share of equal transcripts; empty for itself."""
+    if accuracy is None or accuracy.disagreement is None or accuracy.unchanged is None:
+        return ["", ""]
+    return [percent(accuracy.disagreement), percent(accuracy.unchanged, 1)]
+
+
+def noise_heads(noise_db: float) -> list[str]:
+    """Heads of ``noise_cells``."""
+    return [f"{noise_db:g} dB {name}" for name in ("%", "delta", *AGREEMENT)]
+
+
+def noise_cells(noisy: Accuracy | None) -> list[str]:
+    """First level's error rate with noise, its difference from the baseline's, and the agreement with the baseline."""
+    if noisy is None:
+        return [""] * 4
+    return [percent(noisy.first.rate), points(noisy.first_delta), *agreement_cells(noisy)]
 
 
 def milliseconds(seconds: float) -> str:

@@ -59,6 +59,8 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     character_delta: Interval | None = None
     disagreement: float | None = None
     """Edit distance of the first level to the baseline's transcripts, over the length of those."""
+    unchanged: float | None = None
+    """Fraction of recordings whose first level is transcribed exactly as by the baseline."""
     argmax_agreement: float | None = None
     """Fraction of frames and levels with the same best token as the baseline."""
     logits_error: float | None = None

@@ -54,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     latency_bound_seconds: float
     """Bound on the 99th percentile in the scenario server."""
     seed: int
+    noise_db: float | None = None
+    """Signal-to-noise ratio at which error rates were measured a second time; None if they were not."""
     features: str = "cpu"
     """Device that computes the features."""
 

@@ -33,6 +33,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     processes: list[ProcessRun] = []
     speeds: list[Speed] = []
     accuracy: Accuracy | None = None
+    noisy: Accuracy | None = None
+    """The same with white noise on every recording, if the settings have ``noise_db``."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -102,3 +102,16 @@ def test_joined_clips_have_the_exact_length(tone_data, tmp_path):
     assert not np.array_equal(audio.read(one), audio.read(two))
     with pytest.raises(DataError, match="too little for a clip of 100 s"):
         clips(tone_data, 100.0, 0, tmp_path)
+
+
+def test_noise_gives_every_artifact_the_same_second_set(tone_data, named):
+    """Error rates and agreement with it stand beside those of the clean set; times are of clean recordings."""
+    options = Options(**FEW, scenarios=("single-stream",), noise_db=-20.0)
+    report = Benchmark([named("one"), named("two")], tone_data, options).run(["qbench"])
+    one, two = report.rows
+    assert report.settings.noise_db == -20.0
+    assert one.accuracy.first.rate == 1 / 20
+    assert one.noisy.first.edits == two.noisy.first.edits
+    assert one.noisy.first.rate > 0.3
+    assert (two.accuracy.unchanged, two.noisy.unchanged, two.noisy.disagreement) == (1.0, 1.0, 0.0)
+    assert (one.accuracy.unchanged, one.noisy.unchanged) == (None, None)

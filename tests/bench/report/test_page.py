@@ -20,7 +20,7 @@ from qasr.bench.report.page import page
 from qasr.bench.report.plots import pareto, plots
 from qasr.bench.results import read_report
 
-from ..samples import accuracy, full_report, report, row
+from ..samples import accuracy, full_report, noisy_report, report, row
 
 _VOID = {"meta", "br", "input"}
 
@@ -91,7 +91,10 @@ def test_the_main_table(reader):
     # 0.05 s for 2 s of audio; half the baseline's time; 4 edits in 400 tokens, 4 in 400 and 0 in 200 on average.
     assert (int8["RTF"], int8["time"], int8["phonemes %"], int8["levels %"]) == ("0.0250", "0.50 x", "1.00", "0.500")
     assert (int8["MB"], int8["load s"], int8["cold s"], int8["peak MB"]) == ("3.0", "1.00", "5.00", "200")
-    assert (int8["p50 ms"], int8["agreement %"], int8["target, method"]) == ("50.0", "99.80", "openvino-int8, static")
+    assert (int8["p50 ms"], int8["frames %"], int8["target, method"]) == ("50.0", "99.80", "openvino-int8, static")
+    assert (int8["differ %"], int8["same %"]) == ("1.00", "97.5")
+    assert (by_name["fp32"]["differ %"], by_name["fp32"]["same %"]) == ("", "")
+    assert not any("dB" in head for head in heads)
 
 
 def test_the_scenarios(reader):
@@ -233,6 +236,25 @@ def test_files_that_are_no_report_of_this_version(tmp_path):
     path.write_text('{"report_version": 2}')
     with pytest.raises(ReportError, match="not a report of qbench"):
         read_report(path)
+
+
+def test_figures_with_noise():
+    """On the page, in the terminal and in the CSV; rows that were not measured with it have empty cells."""
+    report = noisy_report()
+    reader = Reader()
+    reader.feed(page(report))
+    heads, *lines = reader.tables[0]
+    names = ["10 dB %", "10 dB delta", "10 dB differ %", "10 dB same %"]
+    cells = {line[0]: [dict(zip(heads, line, strict=True))[name] for name in names] for line in lines}
+    assert cells["int8"] == ["6.00", "+3.00", "1.00", "97.5"]
+    assert cells["fp32"] == [""] * 4
+    output = StringIO()
+    print_report(report, Console(file=output, width=250))
+    assert re.search(r"10 dB %\s+10 dB delta\s+10 dB differ %\s+10 dB same %", output.getvalue())
+    by_name = {line["artifact"]: line for line in csv.DictReader(io.StringIO(as_csv(report)))}
+    assert float(by_name["int8"]["noisy_error_rate"]) == 24 / 400
+    assert float(by_name["int8"]["noisy_unchanged"]) == 0.975
+    assert by_name["fp32"]["noisy_unchanged"] == ""
 
 
 def test_figures_of_the_sample():
