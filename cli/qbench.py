@@ -24,6 +24,7 @@ Examples:
   qbench compare before/report.json after/report.json
   qbench show report/report.json --recommend --max-size 100MB
   qbench techniques reference -o techniques/
+  qbench score predictions.jsonl --data qdat_bench/
 
 \b
 `qbench ARTIFACT...` is short for `qbench measure ARTIFACT...`; `qbench COMMAND --help` describes each command. If a
@@ -68,6 +69,11 @@ def command() -> None:
 )
 @DATA
 @MEASUREMENT
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write each artifact's transcripts here, as qdat_bench publishes them.",
+)
 @LIMITS
 @REPORT
 @verbosity
@@ -105,6 +111,35 @@ def compare(before: Path, after: Path, console: Console) -> None:
     from ..bench.results import read_report
 
     result_console().print(render(compare_reports(read_report(before), read_report(after))))
+
+
+@command.command("score", context_settings=_CONTEXT)
+@click.argument("predictions", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder with qdat_bench_annotations.json; it needs no audio.",
+)
+@click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures here.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
+@verbosity
+def score(predictions: tuple[Path, ...], data: Path, output: Path | None, seed: int, console: Console) -> None:
+    """Score files of PREDICTIONS on qdat_bench: error rates, and tajweed; the others against the first."""
+    require_libraries()
+    from ..bench.accuracy.predictions import score as score_files
+    from ..bench.accuracy.predictions import table, write
+    from ..data.qdat_bench import read_annotations, read_predictions
+
+    annotations = read_annotations(data)
+    files = [(path.stem, read_predictions(path, annotations)) for path in predictions]
+    scores = score_files(annotations, files, seed=seed)
+    printer = result_console()
+    printer.print(table(scores))
+    printer.print(f"{len(annotations)} clips, scored from predictions only. ~: the difference is within noise.")
+    if output is not None:
+        write(scores, output)
+        console.print(f"wrote {output}")
 
 
 @command.command("techniques", context_settings=_CONTEXT)

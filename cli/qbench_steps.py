@@ -58,7 +58,9 @@ def measure_artifacts(
                 console.print(f"{bar.tasks[0].completed + 1:.0f} of {processes}: {description}")
 
         data = _load_data(options, Path(scratch))
-        benchmark = Benchmark(artifacts, data, measurement, baseline=baseline, progress=progress)
+        benchmark = Benchmark(
+            artifacts, data, measurement, baseline=baseline, progress=progress, predictions=options.get("predictions")
+        )
         return benchmark.run(["qbench", *sys.argv[1:]])
 
 

@@ -20,6 +20,7 @@ from .errors import DataError
 from .json_lines import json_lines
 from .labels import AUDIO, TEXT, labels_of_row, level_labels
 from .paths import audio_files, is_file, is_folder, look_up, read_text
+from .qdat_bench import audio_of, is_qdat_bench, read_annotations
 
 # Owner and name, without the suffix of a file of labels.
 _HUB_ID = re.compile(r"[\w-][\w.-]*/(?!.*\.(?:jsonl?|txt|csv)$)[\w.-]+")
@@ -36,6 +37,8 @@ class Recording:
     """Text by level."""
     text: str | None = None
     """The words, if the data have them."""
+    measures: dict[str, int] | None = None
+    """Annotated tajweed of recordings of qdat_bench; see ``recitation.tajweed``."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ def labelled_set(name: str, recordings: Sequence[Recording]) -> LabelledSet:
 def load_data(source: str | Path | None, scratch: Path) -> LabelledSet:
     """The set named by ``source``: JSON lines, a folder, a dataset's folder or Hub id; None for the bundled set.
 
+    A folder with the annotations of qdat_bench is that benchmark.
+
     Audio inside a dataset is written to the empty folder ``scratch``. Raises DataError, or MissingExtraError if
     ``datasets`` is needed and not installed.
     """
@@ -92,6 +97,8 @@ def load_data(source: str | Path | None, scratch: Path) -> LabelledSet:
     if is_file(path):
         return labelled_set(path.name, list(_json_lines(path)))
     folder = is_folder(path)
+    if folder and is_qdat_bench(path):
+        return labelled_set(path.name, list(_qdat_bench(path)))
     if folder and not _is_dataset(path):
         return labelled_set(path.name, list(_folder(path)))
     if not folder and not _HUB_ID.fullmatch(str(source)):
@@ -124,6 +131,15 @@ def _folder(path: Path) -> Iterator[Recording]:
         text = " ".join(read_text(label).split())
         # A folder does not name the level of its texts: they label the first level, see ``level_labels``.
         yield _recording(str(label), {AUDIO: str(audio.relative_to(path)), TEXT: text}, path)
+
+
+def _qdat_bench(folder: Path) -> Iterator[Recording]:
+    annotations = read_annotations(folder)
+    audio = audio_of(folder, annotations)
+    for one in annotations:
+        labels = {level: "".join(tokens) for level, tokens in one.tokens.items()}
+        path, seconds = audio[one.id]
+        yield Recording(one.id, path, seconds, labels, measures=one.measures)
 
 
 def _recording(description: str, row: Mapping[str, Any], folder: Path) -> Recording:

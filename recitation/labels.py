@@ -10,8 +10,7 @@ from .levels import PHONEMES
 
 PAD = "[PAD]"
 
-# Token of each sifa in the vocabulary of obadx/muaalem-model-v3_0.
-_SIFAT_TEXT = {
+SIFAT_TEXT = {
     "hams": "[همس]",
     "jahr": "[جهر]",
     "shadeed": "[شديد]",
@@ -35,6 +34,7 @@ _SIFAT_TEXT = {
     "maghnoon": "[مغن]",
     "not_maghnoon": "[لا غنة]",
 }
+"""Token of each sifa in the vocabulary of obadx/muaalem-model-v3_0, by its English name."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Labels:
 
     def texts(self) -> dict[str, str]:
         """Text of each sifat level, in tokens of the checkpoint."""
-        return {level: "".join(_SIFAT_TEXT[name] for name in names) for level, names in self.sifat.items()}
+        return {level: "".join(SIFAT_TEXT[name] for name in names) for level, names in self.sifat.items()}
 
     def ids(self) -> dict[str, list[int]]:
         """Token ids of every level."""
         vocabularies = vocabulary()
         ids = {PHONEMES: [vocabularies[PHONEMES][character] for character in self.phonemes]}
         for level, names in self.sifat.items():
-            ids[level] = [vocabularies[level][_SIFAT_TEXT[name]] for name in names]
+            ids[level] = [vocabularies[level][SIFAT_TEXT[name]] for name in names]
         return ids
 
 
@@ -65,7 +65,7 @@ def vocabulary() -> dict[str, dict[str, int]]:
 
     levels = {PHONEMES: [PAD, *asdict(alphabet.phonetics).values()]}
     for level, values in _sifat_values(SifaOutput).items():
-        levels[level] = [PAD, *(_SIFAT_TEXT[value] for value in values)]
+        levels[level] = [PAD, *(SIFAT_TEXT[value] for value in values)]
     return {level: {token: index for index, token in enumerate(tokens)} for level, tokens in levels.items()}
 
 

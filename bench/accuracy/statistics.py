@@ -20,8 +20,7 @@ def bootstrap_delta(candidate: Sequence[LevelErrors], baseline: Sequence[LevelEr
     evaluation"): recordings are drawn with replacement, the same ones for both candidates and for all levels, and the
     interval consists of percentiles of the differences. A recording without tokens in a level has no weight there.
     """
-    count = len(candidate[0].edits)
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    drawn = draws(len(candidate[0].edits), seed)
     differences = np.zeros(RESAMPLES)
     value = 0.0
     for own, other in zip(candidate, baseline, strict=True):
@@ -30,6 +29,11 @@ def bootstrap_delta(candidate: Sequence[LevelErrors], baseline: Sequence[LevelEr
         differences += (drawn @ edits) / np.maximum(drawn @ lengths, 1) / len(candidate)
         value += float(edits.sum() / max(lengths.sum(), 1)) / len(candidate)
     return interval(value, differences)
+
+
+def draws(count: int, seed: int) -> NDArray[np.int64]:
+    """How often each of ``count`` recordings is drawn with replacement: (RESAMPLES, count)."""
+    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
 
 
 def interval(value: float, resampled: NDArray[np.float64]) -> Interval:

@@ -14,7 +14,7 @@ from ...errors import MissingExtraError
 from ...runtimes import ENGINES
 from ..accuracy.score import Tokens
 from ..errors import BenchError
-from ..results import Accuracy, Key, ProcessRun, Row, Speed
+from ..results import Accuracy, Figure, Key, ProcessRun, Row, Speed
 from .messages import Measured
 
 
@@ -31,6 +31,7 @@ class Candidate:
     accuracy: Accuracy | None = None
     transcripts: Sequence[Tokens] = ()
     """Transcripts of the evaluation set."""
+    tajweed: dict[str, Figure] = field(default_factory=dict)
     noisy: Accuracy | None = None
     noisy_transcripts: Sequence[Tokens] = ()
     """Transcripts of the evaluation set with noise."""
@@ -60,7 +61,12 @@ class Candidate:
             return row
         speeds = [_speed(key, rounds) for key, rounds in self.measured.items()]
         return msgspec.structs.replace(
-            row, processes=self.processes, speeds=speeds, accuracy=self.accuracy, noisy=self.noisy
+            row,
+            processes=self.processes,
+            speeds=speeds,
+            accuracy=self.accuracy,
+            tajweed=self.tajweed,
+            noisy=self.noisy,
         )
 
 

@@ -13,11 +13,14 @@ import msgspec
 import numpy as np
 
 from ...data import LabelledSet
+from ...recitation.levels import PHONEMES
 from ...version import __version__
 from ..accuracy.judge import transcripts_failure
+from ..accuracy.predictions import write_predictions
 from ..accuracy.score import Tokens, compare_accuracy, compare_logits, garbage, measure_accuracy
+from ..accuracy.tajweed import measure_tajweed
 from ..errors import BenchError
-from ..results import Accuracy, Data, Key, Report
+from ..results import Accuracy, Data, Figure, Key, Report
 from .candidate import Candidate, read_candidates
 from .child import WORKER, ChildError
 from .clips import clips
@@ -54,6 +57,7 @@ class Benchmark:
         baseline: Path | None = None,
         command: Sequence[str] = WORKER,
         progress: Progress = lambda *_: None,
+        predictions: Path | None = None,
     ) -> None:
         """Read and check all input. A damaged artifact becomes a failed row. Raises BenchError or OptionError."""
         options.check()
@@ -61,6 +65,8 @@ class Benchmark:
         self._options = options
         self._command = command
         self._progress = progress
+        self._predictions = predictions
+        """Folder for the transcripts of the evaluation set, a file for each artifact."""
         # The baseline is measured first, because the others are compared with its results.
         self._baseline, self._candidates = read_candidates(artifacts, baseline)
         self._processes = len(self._usable()) * (1 + options.rounds * len(options.threads))
@@ -78,6 +84,8 @@ class Benchmark:
                 seconds: clips(self._data, seconds, self._options.seed, scratch) for seconds in self._options.durations
             }
             self._measure_accuracy(scratch)
+            if self._predictions is not None:
+                self._write_predictions(self._predictions)
             for number in range(1, self._options.rounds + 1):
                 self._measure_speed(number, files, scratch)
         return Report(
@@ -140,6 +148,7 @@ class Benchmark:
             accuracy = msgspec.structs.replace(accuracy, argmax_agreement=agreement, logits_error=error)
         candidate.failure = garbage(accuracy, candidate.transcripts, base.accuracy, accuracy.disagreement)
         candidate.accuracy = accuracy
+        candidate.tajweed = self._tajweed(candidate)
         if candidate.noisy_transcripts:
             candidate.noisy = self._accuracy(candidate, candidate.noisy_transcripts, base.noisy, base.noisy_transcripts)
 
@@ -159,6 +168,25 @@ class Benchmark:
         return compare_accuracy(
             accuracy, transcripts, baseline, baseline_transcripts, self._data, levels, seed=self._options.seed
         )
+
+    def _tajweed(self, candidate: Candidate) -> dict[str, Figure]:
+        """Figures of qdat_bench; none for other data, or for artifacts that write no phonemes."""
+        expected = [recording.measures for recording in self._data.recordings]
+        assert candidate.artifact is not None
+        if not all(expected) or PHONEMES not in candidate.artifact.manifest.levels:
+            return {}
+        own, base = (["".join(tokens[PHONEMES]) for tokens in one.transcripts] for one in (candidate, self._baseline))
+        measures = [one for one in expected if one is not None]
+        baseline = None if candidate is self._baseline else base
+        return measure_tajweed(own, measures, baseline, self._options.seed)
+
+    def _write_predictions(self, folder: Path) -> None:
+        """One file for each artifact. Raises BenchError."""
+        names = [recording.name for recording in self._data.recordings]
+        for candidate in self._usable():
+            assert candidate.artifact is not None
+            levels = candidate.artifact.manifest.levels
+            write_predictions(folder, candidate.name, names, candidate.transcripts, levels)
 
     def _measure_speed(self, number: int, files: _Files, scratch: Path) -> None:
         """One round: each candidate once per thread count; every other round in reverse, against drift."""

@@ -76,6 +76,7 @@ def _shared(row: Row) -> dict[str, Any]:
     for name, delta in (("first_delta", accuracy.first_delta), ("mean_delta", accuracy.mean_delta)):
         if delta is not None:
             line |= {name: delta.value, f"{name}_low": delta.low, f"{name}_high": delta.high}
+    line |= {name: figure.value for name, figure in row.tajweed.items()}
     if row.noisy is not None:
         line |= {
             "noisy_error_rate": row.noisy.first.rate,

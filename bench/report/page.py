@@ -34,6 +34,7 @@ def page(report: Report) -> str:
         sections.headline(report, title),
         sections.failures(report),
         sections.main_table(report),
+        sections.tajweed(report),
         *(_plot(number, name, figure) for number, (name, figure) in enumerate(plots(report).items())),
         sections.scenarios(report),
         sections.worst(report),

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from .. import figures
+from ..accuracy.tajweed import SHOWN
 from ..results import Report, Row, Worst
 from .terminal import BUSY
 from .wording import (
     AGREEMENT,
     agreement_cells,
     clip,
+    figure_with_delta,
     megabytes,
     milliseconds,
     noise_cells,
@@ -72,6 +74,15 @@ def main_table(report: Report) -> str:
     words = any(row.accuracy and row.accuracy.words for row in rows)
     heads += [*(["WER %", "CER %"] if words else []), "target, method"]
     return _section("Figures", _table(heads, [_line(row, report, words) for row in rows], sortable=True))
+
+
+def tajweed(report: Report) -> str:
+    """Figures of qdat_bench; empty for other data."""
+    rows = [row for row in report.rows if row.tajweed]
+    if not rows:
+        return ""
+    lines = [[row.name, *(figure_with_delta(row.tajweed[name]) for name in SHOWN)] for row in rows]
+    return _section("Tajweed", _table(["artifact", *SHOWN.values()], lines, sortable=True))
 
 
 def scenarios(report: Report) -> str:

@@ -7,11 +7,13 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import figures
+from ..accuracy.tajweed import SHOWN
 from ..results import Report, Row, Speed
 from .wording import (
     AGREEMENT,
     agreement_cells,
     clip,
+    figure_with_delta,
     megabytes,
     milliseconds,
     noise_cells,
@@ -32,6 +34,10 @@ def print_report(report: Report, console: Console) -> None:
     if agreement.row_count:
         console.print()
         console.print(agreement)
+    tajweed = tajweed_table(report)
+    if tajweed.row_count:
+        console.print()
+        console.print(tajweed)
     keys = {figures.key(speed) for row in report.rows for speed in row.speeds}
     if len(keys) > 1:
         console.print()
@@ -70,6 +76,18 @@ def agreement_table(report: Report) -> Table:
         cells = [*agreement_cells(row.accuracy), *([] if noise is None else noise_cells(row.noisy))]
         if any(cells):
             table.add_row(row.name, *cells)
+    return table
+
+
+def tajweed_table(report: Report) -> Table:
+    """Figures of qdat_bench, each with its difference from the baseline's; no rows for other data."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("artifact", overflow="fold", min_width=12)
+    for head in SHOWN.values():
+        table.add_column(head, justify="right")
+    for row in report.rows:
+        if row.tajweed:
+            table.add_row(row.name, *(figure_with_delta(row.tajweed[name]) for name in SHOWN))
     return table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import figures
-from ..results import Accuracy, Interval, Report, Row, Speed
+from ..results import Accuracy, Figure, Interval, Report, Row, Speed
 
 
 def percent(share: float, digits: int = 2) -> str:
@@ -39,6 +39,12 @@ def noise_cells(noisy: Accuracy | None) -> list[str]:
     if noisy is None:
         return [""] * 4
     return [percent(noisy.first.rate), points(noisy.first_delta), *agreement_cells(noisy)]
+
+
+def figure_with_delta(figure: Figure, factor: int = 1) -> str:
+    """A figure, its difference from the baseline's, and a tilde if that is noise."""
+    value, delta = f"{factor * figure.value:.3f}", figure.delta
+    return value if delta is None else f"{value} {factor * delta.value:+.3f}{' ~' if delta.is_noise else ''}"
 
 
 def milliseconds(seconds: float) -> str:

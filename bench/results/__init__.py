@@ -6,7 +6,7 @@ rates (error rates, agreements) fractions from 0 to 1.
 
 from __future__ import annotations
 
-from .accuracy import Accuracy, Interval, LevelErrors, Worst
+from .accuracy import Accuracy, Figure, Interval, LevelErrors, Worst
 from .conditions import Data, Environment, Gpu, Settings
 from .report import REPORT_VERSION, Report, Row, read_report
 from .speed import Key, ProcessRun, Query, Speed, Trial
@@ -16,6 +16,7 @@ __all__ = [
     "Accuracy",
     "Data",
     "Environment",
+    "Figure",
     "Gpu",
     "Interval",
     "Key",

@@ -43,6 +43,14 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     candidate: list[str]
 
 
+class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A figure, and its difference from the baseline's."""
+
+    value: float
+    delta: Interval | None = None
+    """By paired bootstrap over the recordings; None for the baseline itself."""
+
+
 class Accuracy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Transcripts compared with the labels and with the baseline's transcripts."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import ReportError
-from .accuracy import Accuracy
+from .accuracy import Accuracy, Figure
 from .conditions import Data, Environment, Settings
 from .speed import ProcessRun, Speed
 
@@ -33,6 +33,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     processes: list[ProcessRun] = []
     speeds: list[Speed] = []
     accuracy: Accuracy | None = None
+    tajweed: dict[str, Figure] = {}
+    """Measures of qdat_bench by the benchmark's name, if the data are its recordings."""
     noisy: Accuracy | None = None
     """The same with white noise on every recording, if the settings have ``noise_db``."""
 

@@ -6,13 +6,18 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import soundfile
 from click.testing import CliRunner
 
+from qasr import reference
 from qasr.bench.results import read_report
 from qasr.cli.qbench import command
+
+from ..data.qdat_samples import ROW, prediction
+from .in_process import run
 
 FAST = ["--rounds", "1", "--min-seconds", "0", "--min-queries", "1", "--threads", "1"]
 
@@ -152,3 +157,38 @@ def test_techniques_without_a_baseline(tmp_path):
 
     with pytest.raises(QasrError, match="no baseline: no onnx-fp32 in"):
         invoke("techniques", "-o", tmp_path, "--no-export")
+
+
+def test_score_of_published_predictions(tmp_path):
+    """Every figure, and in a file; the annotations need no audio."""
+    (tmp_path / "qdat_bench_annotations.json").write_text(json.dumps({"a": ROW}))
+    (tmp_path / "one.jsonl").write_text(prediction("a"))
+    (tmp_path / "two.jsonl").write_text(prediction("a", phonemes="قَاالُۥۥ"))
+    done = run("qbench", "score", "one.jsonl", "two.jsonl", "--data", ".", "--json", "scores.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if "per_phonemes" in line)
+    assert line.split() == ["per_phonemes,", "%", "62.500", "0.000", "-62.500"]
+    assert "1 clips, scored from predictions only." in done.stdout
+    assert [one["name"] for one in json.loads((tmp_path / "scores.json").read_text())] == ["one", "two"]
+    refused = run("qbench", "out", "--data", ".", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "annotations without audio" in refused.stderr
+
+
+def test_tajweed_of_artifacts(exported, tmp_path):
+    """Of recordings with annotations, in the table, the report and a file of predictions."""
+    rows = [json.loads(line) for line in reference.EVALUATION.read_text(encoding="utf-8").splitlines()[:2]]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for row in rows:
+        shutil.copy(reference.EVALUATION.parent / row["audio"], folder)
+    (folder / "qdat_bench_annotations.json").write_text(json.dumps({Path(row["audio"]).stem: ROW for row in rows}))
+    outputs = ["--report", tmp_path / "report", "--predictions", tmp_path / "predictions"]
+    artifact = exported("onnx-int8", "dynamic").folder
+    done = run("qbench", artifact, "--data", folder, *FAST, "--scenario", "single-stream", *outputs)
+    assert done.returncode == 0, done.stderr
+    assert "noon moshaddadah F1" in done.stdout
+    (row,) = json.loads((tmp_path / "report" / "report.json").read_text())["rows"]
+    assert row["tajweed"]["separate_madd_rmse"] == {"value": 4.0, "delta": None}
+    written = (tmp_path / "predictions" / f"{artifact.name}.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["id"] for line in written] == sorted(Path(row["audio"]).stem for row in rows)
