@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from .figures import main_speed, relative_time
-from .report.wording import AGREEMENT, agreement_cells, noise_cells, noise_heads
 from .results import Report, Row
+from .wording import AGREEMENT, agreement_cells, noise_cells, noise_heads
 
 Recipe = tuple[str, str | None]
 """Target and method of an export."""

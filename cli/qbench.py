@@ -128,14 +128,15 @@ def score(predictions: tuple[Path, ...], data: Path, output: Path | None, seed: 
     """Score files of PREDICTIONS on qdat_bench: error rates, and tajweed; the others against the first."""
     require_libraries()
     from ..bench.accuracy.predictions import score as score_files
-    from ..bench.accuracy.predictions import table, write
+    from ..bench.accuracy.predictions import write
+    from ..bench.report.scores import score_table
     from ..data.qdat_bench import read_annotations, read_predictions
 
     annotations = read_annotations(data)
     files = [(path.stem, read_predictions(path, annotations)) for path in predictions]
     scores = score_files(annotations, files, seed=seed)
     printer = result_console()
-    printer.print(table(scores))
+    printer.print(score_table(scores))
     printer.print(f"{len(annotations)} clips, scored from predictions only. ~: the difference is within noise.")
     if output is not None:
         write(scores, output)

@@ -8,17 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from rich.table import Table
 
 from ...data.qdat_bench import Annotation, Prediction
 from ...recitation.levels import PHONEMES
 from ..errors import BenchError
-from ..report.wording import figure_with_delta
 from ..results import Figure, LevelErrors
 from .alignment import edits
 from .score import Tokens, Vocabularies
 from .statistics import bootstrap_delta
-from .tajweed import SHOWN, measure_tajweed
+from .tajweed import measure_tajweed
 
 _NO_NAME = re.compile(r"[^\w.+-]+")
 
@@ -54,17 +52,6 @@ def score(
         if base_errors is None:
             base_errors, base_texts = errors, texts
     return scores
-
-
-def table(scores: Sequence[Score]) -> Table:
-    """A column for each file, with the difference from the first; ~ marks one within noise."""
-    shown = Table("", *(one.name for one in scores), box=None)
-    first = scores[0]
-    for name in first.speech:
-        shown.add_row(f"{name}, %", *(figure_with_delta(one.speech[name], 100) for one in scores))
-    for name, head in SHOWN.items():
-        shown.add_row(head, *(figure_with_delta(one.tajweed[name]) for one in scores))
-    return shown
 
 
 def write(scores: Sequence[Score], path: Path) -> None:

@@ -8,8 +8,7 @@ from html import escape
 from .. import figures
 from ..accuracy.tajweed import SHOWN
 from ..results import Report, Row, Worst
-from .terminal import BUSY
-from .wording import (
+from ..wording import (
     AGREEMENT,
     agreement_cells,
     clip,
@@ -23,6 +22,7 @@ from .wording import (
     recipe,
     times_baseline,
 )
+from .terminal import BUSY
 
 _DEFINITIONS = {
     "load": "from the start of a process to its first transcript: interpreter, imports, reading with verification of "

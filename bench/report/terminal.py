@@ -9,7 +9,7 @@ from rich.text import Text
 from .. import figures
 from ..accuracy.tajweed import SHOWN
 from ..results import Report, Row, Speed
-from .wording import (
+from ..wording import (
     AGREEMENT,
     agreement_cells,
     clip,

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from ... import figures
 from ...results import LevelErrors, Report, Row
-from ..wording import megabytes, points
+from ...wording import megabytes, points
 from .style import GREY, by_artifact, engine_colour, sized
 
 # Bins of recording length with equal numbers of recordings.

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from ... import figures
 from ...results import Report, Row, Speed
-from ..wording import clip
+from ...wording import clip
 from .style import COLOURS, GREY, by_artifact, engine_colour, sized
 
 _PHASES = {

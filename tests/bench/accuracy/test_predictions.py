@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from qasr.artifacts import LevelVocabulary
-from qasr.bench.accuracy.predictions import Score, score, table, write, write_predictions
+from qasr.bench.accuracy.predictions import Score, score, write, write_predictions
 from qasr.bench.accuracy.tajweed import SHOWN, measure_tajweed
 from qasr.bench.errors import BenchError
+from qasr.bench.report.scores import score_table
 from qasr.data.qdat_bench import Annotation, Prediction
 from qasr.recitation.tajweed import measure
 
@@ -47,7 +48,7 @@ def test_score(annotations, tmp_path):
     assert msgspec.json.decode((tmp_path / "scores.json").read_bytes(), type=list[Score]) == [first, second]
     with pytest.raises(BenchError, match=r"the scores cannot be written \(No such file"):
         write([first], tmp_path / "nowhere" / "scores.json")
-    assert table([first, second]).row_count == 3 + len(SHOWN)
+    assert score_table([first, second]).row_count == 3 + len(SHOWN)
 
 
 def test_deltas_are_paired():

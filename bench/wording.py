@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .. import figures
-from ..results import Accuracy, Figure, Interval, Report, Row, Speed
+from . import figures
+from .results import Accuracy, Figure, Interval, Report, Row, Speed
 
 
 def percent(share: float, digits: int = 2) -> str:
