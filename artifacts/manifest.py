@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from ..audio.frontends import FrontEnd
-from .errors import ManifestError
 from ..audio.integers import Integers
+from .errors import ManifestError
 from .subsampling import Stride, output_lengths, output_rate
 
 MANIFEST_NAME = "manifest.json"

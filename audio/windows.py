@@ -37,7 +37,7 @@ def windows(
     overlap_seconds: float = OVERLAP_SECONDS,
     transform: Transform | None = None,
 ) -> Iterator[Window]:
-    """A recording in overlapping windows, cut between input frames. A recording that fits one window equals ``extract``.
+    """A recording in overlapping windows, cut between input frames. One that fits a window equals ``extract``.
 
     A longer recording is read twice: its frames are normalized by the statistics of all of it (a silent stretch
     normalized by itself would become noise). The last window is full; it overlaps its predecessor by more than the

@@ -24,8 +24,8 @@ class CTCModel(nn.Module):
     """A family implements ``begin``, ``blocks`` and ``finish``; ``forward`` is written here, once.
 
     ``forward(inputs, lengths)``: ``inputs`` (B, T, …) float32 from the front end, padding on the right; ``lengths``
-    (B,) int64 in the front end's raw frames. Returns one (B, T', V) float32 tensor of logits per level, in the order of ``levels``.
-    Frames beyond a clip's length are meaningless.
+    (B,) int64 in the front end's raw frames. Returns one (B, T', V) float32 tensor of logits per level, in the order of
+    ``levels``. Frames beyond a clip's length are meaningless.
     """
 
     folds: ClassVar[tuple[Fold, ...]] = ()

@@ -183,7 +183,7 @@ def real_layer(make_model, real_clips):
     linear.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0][0]))
     with torch.inference_mode():
         for clip in real_clips:
-            model(clip, torch.tensor([clip.shape[1]]))
+            model(clip, torch.tensor([2 * clip.shape[1]]))
     return linear.weight.detach(), torch.cat(rows).clone()
 
 
