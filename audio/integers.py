@@ -17,4 +17,5 @@ Integers = TypeVar("Integers", bound=_Integers)
 
 def smaller(one: Integers, other: Integers) -> Integers:
     """The minimum, element by element."""
-    return (one + other - abs(one - other)) // 2
+    difference = (one - other).__abs__()
+    return (one + other - difference) // 2
