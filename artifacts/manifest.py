@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from ..audio.frontends import FrontEnd
+from ..audio.integers import Integers
 from .errors import ManifestError
-from .subsampling import Stride, output_rate
+from .subsampling import Stride, output_lengths, output_rate
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 3
@@ -146,6 +147,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def encode(self) -> bytes:
         """The manifest as indented JSON, UTF-8."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+    def output_lengths(self, lengths: Integers) -> Integers:
+        """Valid frames of logits of recordings with ``lengths`` raw frames."""
+        return output_lengths(lengths, self.front_end, self.strides)
 
     def sealed(self) -> Manifest:
         """A copy with its digest."""

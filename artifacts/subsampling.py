@@ -1,12 +1,15 @@
-"""Frames of logits for a number of input frames: the formula that both halves use."""
+"""Frames of logits for a number of raw frames: the formulas that both halves use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
-from typing import Annotated, Protocol, Self, TypeVar
+from typing import Annotated
 
 import msgspec
+
+from ..audio.frontends import FrontEnd
+from ..audio.integers import Integers, smaller
 
 
 class Stride(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -16,24 +19,31 @@ class Stride(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stride: Annotated[int, msgspec.Meta(ge=1)]
     padding: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Frames of zeros on each side."""
+    length_padding: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """The padding by which the stock model counts valid output frames, where that is not ``padding``."""
+
+    def frames(self, frames: Integers) -> Integers:
+        """Output frames of ``frames`` input frames."""
+        return _convolved(frames, self, self.padding)
+
+    def valid_frames(self, valid: Integers) -> Integers:
+        """Output frames that the stock model counts as valid, of ``valid`` valid input frames.
+
+        They may be more than ``frames``, where ``length_padding`` is larger than ``padding``.
+        """
+        return _convolved(valid, self, self.padding if self.length_padding is None else self.length_padding)
 
 
-class _Integers(Protocol):
-    """An int, or an array or tensor of integers."""
-
-    def __add__(self, other: int, /) -> Self: ...
-    def __sub__(self, other: int, /) -> Self: ...
-    def __floordiv__(self, other: int, /) -> Self: ...
+def _convolved(frames: Integers, one: Stride, padding: int) -> Integers:
+    return (frames + (2 * padding - one.kernel)) // one.stride + 1
 
 
-Integers = TypeVar("Integers", bound=_Integers)
-
-
-def output_lengths(lengths: Integers, strides: Iterable[Stride]) -> Integers:
-    """Frames of logits after all ``strides`` for recordings of ``lengths`` input frames."""
+def output_lengths(lengths: Integers, front_end: FrontEnd, strides: Iterable[Stride]) -> Integers:
+    """Valid frames of logits of recordings with ``lengths`` raw frames, after the front end and all ``strides``."""
+    frames, valid = front_end.frames(lengths), front_end.full_frames(lengths)
     for one in strides:
-        lengths = (lengths + (2 * one.padding - one.kernel)) // one.stride + 1
-    return lengths
+        frames, valid = one.frames(frames), one.valid_frames(valid)
+    return smaller(frames, valid)
 
 
 def output_index(frame: int, strides: Iterable[Stride]) -> int:

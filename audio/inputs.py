@@ -1,4 +1,4 @@
-"""Whole recordings as a model's input."""
+"""Recordings as a model's input: normalized raw frames of each, and the padded batch of several."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from .rate import SAMPLE_RATE
 
 
 def extract(samples: Floats, front_end: FrontEnd) -> Floats:
-    """Input frames (frames, …) of one recording, mono float32 at 16 kHz.
+    """Normalized raw frames (n, …) of one recording, mono float32 at 16 kHz.
 
-    An incomplete last frame is left out: extractors pad it and mask it, so it never counts. Raises AudioError if the
-    recording is too short for the model.
+    Raises AudioError if the recording is too short for the model.
     """
     front_end.check_length(samples.size)
-    return front_end.stack(front_end.normalize(np.concatenate(list(front_end.raw(iter([samples]))))))
+    return front_end.normalize(np.concatenate(list(front_end.raw(iter([samples])))))
 
 
 def clip_inputs(source: Path | str, front_end: FrontEnd, max_seconds: float | None = None) -> Floats:
-    """Input frames (frames, …) of a file, or of its first ``max_seconds`` seconds.
+    """Normalized raw frames (n, …) of a file, or of its first ``max_seconds`` seconds.
 
     Raises AudioError, which names the file, if it cannot be read or is too short.
     """
@@ -36,11 +35,15 @@ def clip_inputs(source: Path | str, front_end: FrontEnd, max_seconds: float | No
         raise error.named(str(source)) from None
 
 
-def batch(inputs: Sequence[Floats], front_end: FrontEnd) -> tuple[Floats, NDArray[np.int64]]:
-    """Pad recordings on the right to one batch (B, T, …), and return it with their lengths (B,) in frames."""
-    lengths = np.array([len(one) for one in inputs], dtype=np.int64)
-    shape = front_end.shape(len(inputs), int(lengths.max()))
-    padded = np.full(shape, front_end.padding_value, dtype=np.float32)
-    for row, one in zip(padded, inputs, strict=True):
-        row[: len(one)] = one
-    return padded, lengths
+def batch(recordings: Sequence[Floats], front_end: FrontEnd) -> tuple[Floats, NDArray[np.int64]]:
+    """Input frames (B, T, …) of recordings, given as normalized raw frames (n, …), padded on the right.
+
+    Returned with the recordings' lengths (B,) in raw frames.
+    """
+    lengths = np.array([len(one) for one in recordings], dtype=np.int64)
+    frames = int(front_end.frames(lengths).max())
+    raw = (len(recordings), frames * front_end.raw_per_frame, *recordings[0].shape[1:])
+    padded = np.full(raw, front_end.padding_value, dtype=np.float32)
+    for row, one in zip(padded, recordings, strict=True):
+        row[: len(one)] = one[: len(row)]
+    return padded.reshape(front_end.shape(len(recordings), frames)), lengths

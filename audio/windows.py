@@ -16,12 +16,12 @@ OVERLAP_SECONDS = 6.0
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a recording's input frames."""
+    """A stretch of a recording."""
 
-    inputs: Floats
-    """(frames, …) float32, normalized by the statistics of the whole recording."""
+    raw: Floats
+    """Raw frames (n, …) float32, normalized by the statistics of the whole recording."""
     start: int
-    """Index of the first frame among the recording's frames."""
+    """Index of the first input frame among the recording's input frames."""
     first: bool
     last: bool
 
@@ -37,7 +37,7 @@ def windows(
     overlap_seconds: float = OVERLAP_SECONDS,
     transform: Transform | None = None,
 ) -> Iterator[Window]:
-    """A recording's input frames in overlapping windows. A recording that fits one window equals ``extract``.
+    """A recording in overlapping windows, cut between input frames. One that fits a window equals ``extract``.
 
     A longer recording is read twice: its frames are normalized by the statistics of all of it (a silent stretch
     normalized by itself would become noise). The last window is full; it overlaps its predecessor by more than the
@@ -50,21 +50,23 @@ def windows(
         raise ValueError(f"the overlap ({overlap_seconds} s) must be between 0 and the window ({window_seconds} s)")
     statistics, complete = _first_pass(blocks, front_end, length, transform)
     if complete is not None:
-        yield Window(front_end.stack(front_end.normalize(complete)), 0, first=True, last=True)
+        yield Window(front_end.normalize(complete), 0, first=True, last=True)
         return
-    total = statistics.frames // front_end.raw_per_frame
-    kept = np.empty(front_end.shape(1, 0)[1:], dtype=np.float32)
+    total, per_frame = front_end.frames(statistics.frames), front_end.raw_per_frame
+    kept: Floats | None = None
     kept_from = start = 0
-    for frames in _frames(blocks, front_end, statistics, transform):
-        kept = np.concatenate((kept, frames))
-        while start + length <= kept_from + len(kept):
-            begin = start - kept_from
+    for raw in front_end.raw(blocks(), transform):
+        frames = statistics.normalize(raw)
+        kept = frames if kept is None else np.concatenate((kept, frames))
+        # The recording's last input frame may be incomplete.
+        while min((start + length) * per_frame, statistics.frames) <= kept_from + len(kept):
+            begin = start * per_frame - kept_from
             last = start + length >= total
-            yield Window(kept[begin : begin + length].copy(), start, first=start == 0, last=last)
+            yield Window(kept[begin : begin + length * per_frame].copy(), start, first=start == 0, last=last)
             if last:
                 return
             start = min(start + length - overlap, total - length)
-        drop = max(0, start - kept_from)
+        drop = max(0, start * per_frame - kept_from)
         kept, kept_from = kept[drop:], kept_from + min(drop, len(kept))
     raise AudioError("became shorter while it was read; wait until it is written")
 
@@ -86,21 +88,8 @@ def _first_pass(
     for raw in front_end.raw(counted(), transform):
         statistics.add(raw)
         kept.append(raw)
-        if statistics.frames // front_end.raw_per_frame > length:
+        if front_end.frames(statistics.frames) > length:
             kept.clear()
     front_end.check_length(samples)
-    fits = statistics.frames // front_end.raw_per_frame <= length
+    fits = front_end.frames(statistics.frames) <= length
     return statistics, np.concatenate(kept) if fits else None
-
-
-def _frames(
-    blocks: Blocks, front_end: FrontEnd, statistics: Statistics, transform: Transform | None
-) -> Iterator[Floats]:
-    """The recording's input frames, normalized, block by block."""
-    rest: Floats | None = None
-    for raw in front_end.raw(blocks(), transform):
-        normalized = statistics.normalize(raw)
-        joined = normalized if rest is None else np.concatenate((rest, normalized))
-        complete = len(joined) // front_end.raw_per_frame * front_end.raw_per_frame
-        rest = joined[complete:]
-        yield front_end.stack(joined[:complete])

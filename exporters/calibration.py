@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from .. import reference
-from ..audio import clip_inputs, duration, stream
+from ..audio import batch, clip_inputs, duration, stream
 from ..audio.frontends import FrontEnd
 from ..data import AudioSet, DataError, read_audio_set
 from ..models import Checkpoint
@@ -60,8 +60,8 @@ def inputs_of(audio: AudioSet, front_end: FrontEnd, max_seconds: float | None = 
     Raises AudioError, which names the file.
     """
     for file in audio.files:
-        inputs = torch.from_numpy(clip_inputs(file, front_end, max_seconds))[None]
-        yield inputs, torch.tensor([inputs.shape[1]])
+        inputs, lengths = batch([clip_inputs(file, front_end, max_seconds)], front_end)
+        yield torch.from_numpy(inputs), torch.from_numpy(lengths)
 
 
 def calibration_set(audio: AudioSet, front_end: FrontEnd, max_seconds: float, track: Track) -> CalibrationSet:

@@ -24,8 +24,8 @@ class CTCModel(nn.Module):
     """A family implements ``begin``, ``blocks`` and ``finish``; ``forward`` is written here, once.
 
     ``forward(inputs, lengths)``: ``inputs`` (B, T, …) float32 from the front end, padding on the right; ``lengths``
-    (B,) int64 in input frames. Returns one (B, T', V) float32 tensor of logits per level, in the order of ``levels``.
-    Frames beyond a clip's length are meaningless.
+    (B,) int64 in the front end's raw frames. Returns one (B, T', V) float32 tensor of logits per level, in the order of
+    ``levels``. Frames beyond a clip's length are meaningless.
     """
 
     folds: ClassVar[tuple[Fold, ...]] = ()
@@ -74,8 +74,8 @@ class CTCModel(nn.Module):
                     yield FoldedLayers(source, tuple(linears), fold.part)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames of logits (B,) of clips with ``lengths`` (B,) input frames."""
-        return output_lengths(lengths, self.strides)
+        """Valid frames of logits (B,) of clips with ``lengths`` (B,) raw frames."""
+        return output_lengths(lengths, self.front_end, self.strides)
 
     @property
     def fewest_frames(self) -> int:
@@ -109,4 +109,4 @@ class CTCModel(nn.Module):
     def example_inputs(self, batch: int, frames: int) -> tuple[Tensor, Tensor]:
         """Inputs and lengths for tracing: zeros, every second clip about half as long as the others."""
         lengths = torch.tensor([frames if clip % 2 == 0 else frames // 2 + 1 for clip in range(batch)])
-        return torch.zeros(self.front_end.shape(batch, frames)), lengths
+        return torch.zeros(self.front_end.shape(batch, frames)), lengths * self.front_end.raw_per_frame

@@ -12,7 +12,7 @@ from torch import Tensor
 from .errors import QuantizationError
 
 Inputs = tuple[Tensor, Tensor]
-"""Inputs (1, T, …) float32 and lengths (1,) int64 in input frames of one clip alone, so that nothing is padding."""
+"""Inputs (1, T, …) float32 and lengths (1,) int64 in raw frames of one clip alone, which has no frames of padding."""
 
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """Wraps an iterable in a progress display: (items, description, total)."""

@@ -29,7 +29,7 @@ class Engine(Protocol):
     def infer(self, inputs: Floats, lengths: NDArray[np.int64]) -> dict[str, Floats]:
         """Logits (B, T', V) float32 by level.
 
-        ``inputs`` (B, T, …) is a padded batch of the manifest's front end, ``lengths`` (B,) the clips' lengths in input
+        ``inputs`` (B, T, …) is a padded batch of the manifest's front end, ``lengths`` (B,) the clips' lengths in raw
         frames. May be called from as many threads as there are streams. Raises InferenceError.
         """
 
@@ -158,7 +158,8 @@ def warm_up_inputs(artifact: Artifact) -> tuple[Floats, NDArray[np.int64]]:
     frames = max(round(_WARM_UP_SECONDS * manifest.front_end.frames_per_second), manifest.limits.min_frames)
     if manifest.limits.max_frames is not None:
         frames = min(frames, manifest.limits.max_frames)
-    return np.zeros(manifest.front_end.shape(1, frames), np.float32), np.array([frames])
+    lengths = np.array([frames * manifest.front_end.raw_per_frame])
+    return np.zeros(manifest.front_end.shape(1, frames), np.float32), lengths
 
 
 def _upgrade_advice(artifact: Artifact, library: str) -> str | None:

@@ -13,7 +13,7 @@ from types import TracebackType
 
 import numpy as np
 
-from ..artifacts import Artifact, output_index, output_lengths
+from ..artifacts import Artifact, output_index
 from ..audio import OVERLAP_SECONDS, WINDOW_SECONDS, AudioError, Floats, Transform, Window, batch, windows
 from ..errors import QasrError
 from .ctc.decoding import Frames, reduce_logits
@@ -33,11 +33,12 @@ _Job = Callable[[], Iterable[_Result]]
 
 @dataclass(frozen=True)
 class _Clip:
-    """A recording that fits one window, as input frames."""
+    """A recording that fits one window."""
 
     index: int
     recording: Recording
-    inputs: Floats
+    raw: Floats
+    """Raw frames (n, …), normalized."""
 
 
 class Model:
@@ -151,7 +152,7 @@ class Model:
             if waiting and (stated * (len(waiting) + 1) > batch_seconds or len(waiting) == max_clips):
                 yield partial(self._run, waiting)
                 waiting = []
-            waiting.append(_Clip(index, recording, window.inputs))
+            waiting.append(_Clip(index, recording, window.raw))
         if waiting:
             yield partial(self._run, waiting)
 
@@ -179,7 +180,7 @@ class Model:
 
     def _run(self, clips: list[_Clip]) -> Iterator[_Result]:
         try:
-            frames = self._infer([clip.inputs for clip in clips])
+            frames = self._infer([clip.raw for clip in clips])
         except QasrError as error:
             if len(clips) == 1:
                 clips[0].recording.close()
@@ -199,7 +200,7 @@ class Model:
         stitcher = Stitcher()
         for window in self._windows(recording):
             start = output_index(window.start, self.manifest.strides)
-            stitcher.add(self._infer([window.inputs])[0], start)
+            stitcher.add(self._infer([window.raw])[0], start)
         with self.stopwatch.running("decoding"):
             return self._transcript(stitcher.join(), recording)
 
@@ -217,14 +218,14 @@ class Model:
         except AudioError as error:
             raise error.named(recording.name) from None
 
-    def _infer(self, inputs: list[Floats]) -> list[Frames]:
+    def _infer(self, clips: list[Floats]) -> list[Frames]:
         with self.stopwatch.running("features"):
-            padded, lengths = batch(inputs, self._front_end)
+            padded, lengths = batch(clips, self._front_end)
         with self.stopwatch.running("inference"):
             logits = self._engine.infer(padded, lengths)
         with self.stopwatch.running("decoding"):
             return [
-                reduce_logits(logits, clip, output_lengths(int(length), self.manifest.strides), self.manifest.levels)
+                reduce_logits(logits, clip, self.manifest.output_lengths(int(length)), self.manifest.levels)
                 for clip, length in enumerate(lengths)
             ]
 

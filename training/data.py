@@ -32,7 +32,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded inputs (B, T, …) float32, lengths (B,) int64 in input frames, and the clips' ids by level."""
+    """Padded inputs (B, T, …) float32, lengths (B,) int64 in raw frames, and the clips' ids by level."""
 
     inputs: Tensor
     lengths: Tensor

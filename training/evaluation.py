@@ -48,7 +48,7 @@ def evaluate(
 ) -> Evaluation:
     """Run ``model`` over ``batches`` and compare its transcripts with ``expected``: the right ids of each clip.
 
-    ``output_lengths``: frames of logits (B,) of clips with these input frames (B,).
+    ``output_lengths``: frames of logits (B,) of clips with these lengths (B,) in raw frames.
     """
     from rapidfuzz.distance import Levenshtein
 

@@ -182,7 +182,7 @@ class Trainer:
 
     def _run(self, batch: Batch) -> Logits:
         lengths = batch.lengths.to(self._device)
-        self._frames.set(batch.inputs.shape[1], lengths, self.model.strides)
+        self._frames.set(batch.inputs.shape[1], lengths, self._front_end, self.model.strides)
         # Evaluations compute as the finished model does: in float32 apart from what is rounded.
         bf16 = self._options.bf16 and self.model.training
         with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):

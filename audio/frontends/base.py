@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..integers import Integers
+
 Floats = NDArray[np.float32]
 
 Transform = Callable[[Floats, Any], Floats]
@@ -30,12 +32,13 @@ class Statistics(Protocol):
 class FrontEndMethods(Protocol):
     """Turns samples into a model's input. A front end is data, stored in the manifest.
 
-    Samples become *raw frames* (log-mel energies every 10 ms, or the samples themselves). Raw frames are normalized by
-    the statistics of the whole recording and then stacked: ``raw_per_frame`` of them side by side are one input frame.
+    Samples become *raw frames* (log-mel energies every 10 ms, or the samples themselves), which are normalized by the
+    statistics of the whole recording. A padded batch has them stacked: ``raw_per_frame`` of them side by side are one
+    *input frame*. A recording's length is its number of raw frames.
     """
 
     input_names: ClassVar[tuple[str, str]]
-    """Names of the model's two inputs: the padded batch, and the lengths in input frames."""
+    """Names of the model's two inputs: the padded batch, and the lengths in raw frames."""
 
     @property
     def frames_per_second(self) -> float:
@@ -47,7 +50,13 @@ class FrontEndMethods(Protocol):
 
     @property
     def padding_value(self) -> float:
-        """Value that pads shorter clips of a batch."""
+        """Value that pads shorter clips of a batch, and an incomplete last input frame."""
+
+    def frames(self, raw: Integers) -> Integers:
+        """Input frames of recordings with ``raw`` raw frames."""
+
+    def full_frames(self, raw: Integers) -> Integers:
+        """Those of them that are full. A model attends to no others; ``frames`` has one more where it reads it."""
 
     def shape(self, batch: int, frames: int) -> tuple[int, ...]:
         """Shape of a padded batch."""
@@ -63,6 +72,3 @@ class FrontEndMethods(Protocol):
 
     def normalize(self, raw: Floats) -> Floats:
         """Normalize the raw frames of a whole recording as the model's own extractor does."""
-
-    def stack(self, raw: Floats) -> Floats:
-        """Input frames (frames, …) of normalized raw frames. An incomplete last input frame is left out."""

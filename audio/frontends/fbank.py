@@ -85,12 +85,6 @@ def normalize(energies: Floats) -> Floats:
     return normalized
 
 
-def stack(energies: Floats, stride: int) -> Floats:
-    """(frames, mel bins) as (frames // stride, mel bins × stride)."""
-    whole = len(energies) // stride
-    return np.ascontiguousarray(energies[: whole * stride]).reshape(whole, -1)
-
-
 class RunningStatistics:
     """Mean and deviation per mel bin over blocks of frames, in float64 (Chan et al. 1983, pairwise updates)."""
 

@@ -9,15 +9,16 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from ..errors import AudioError, FrontEndError
+from ..integers import Integers
 from ..rate import SAMPLE_RATE
 from .base import Floats, Transform
-from .fbank import FRAME_SAMPLES, HOP_SAMPLES, RunningStatistics, fbank, fbank_blocks, normalize, stack
+from .fbank import FRAME_SAMPLES, HOP_SAMPLES, RunningStatistics, fbank, fbank_blocks, normalize
 
 _EXTRACTOR = "SeamlessM4TFeatureExtractor"
 
 
 class LogMel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="log-mel"):
-    """Inputs ``features`` (B, T, mel bins × stride) float32 and ``lengths`` (B,) int64 in stacked frames."""
+    """Inputs ``features`` (B, T, mel bins × stride) float32 and ``lengths`` (B,) int64 in frames of 10 ms."""
 
     input_names: ClassVar[tuple[str, str]] = ("features", "lengths")
 
@@ -25,6 +26,8 @@ class LogMel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     stride: Annotated[int, msgspec.Meta(ge=1)] = 2
     """Frames of 10 ms side by side in one input frame."""
     padding_value: float = 0.0
+    keeps_partial: bool = False
+    """Whether an incomplete last input frame is padded and given to the model, which reads it; else it is left out."""
 
     @property
     def feature_size(self) -> int:
@@ -40,6 +43,14 @@ class LogMel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     def raw_per_frame(self) -> int:
         """Frames of 10 ms in one input frame."""
         return self.stride
+
+    def frames(self, raw: Integers) -> Integers:
+        """Stacked frames of recordings with ``raw`` frames of 10 ms."""
+        return (raw + (self.stride - 1)) // self.stride if self.keeps_partial else self.full_frames(raw)
+
+    def full_frames(self, raw: Integers) -> Integers:
+        """Stacked frames without padding."""
+        return raw // self.stride
 
     def shape(self, batch: int, frames: int) -> tuple[int, ...]:
         """(batch, frames, feature size)."""
@@ -66,13 +77,12 @@ class LogMel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
         """Zero mean and unit variance for each mel bin."""
         return normalize(raw)
 
-    def stack(self, raw: Floats) -> Floats:
-        """(frames, mel bins) as (frames // stride, feature size)."""
-        return stack(raw, self.stride)
-
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> LogMel:
-        """Read the content of ``preprocessor_config.json``. FrontEndError names every setting that is not supported."""
+    def from_json(cls, stored: Mapping[str, Any], *, keeps_partial: bool = False) -> LogMel:
+        """Read the content of ``preprocessor_config.json``. FrontEndError names every setting that is not supported.
+
+        ``keeps_partial`` comes from the model.
+        """
         problems = []
         if stored.get("feature_extractor_type", _EXTRACTOR) != _EXTRACTOR:
             problems.append(f"feature_extractor_type is {stored['feature_extractor_type']!r}, not {_EXTRACTOR!r}")
@@ -91,4 +101,4 @@ class LogMel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
             problems.append(f"padding_value is {padding!r}, not a finite number")
         if problems:
             raise FrontEndError(f"preprocessor_config.json: {'; '.join(problems)}")
-        return cls(num_mel_bins=bins, stride=int(stride), padding_value=float(padding))
+        return cls(bins, int(stride), float(padding), keeps_partial)

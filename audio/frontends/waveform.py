@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from ..errors import AudioError, FrontEndError
+from ..integers import Integers
 from ..rate import SAMPLE_RATE
 from .base import Floats, Transform
 
@@ -37,6 +38,14 @@ class Waveform(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     def raw_per_frame(self) -> int:
         """One."""
         return 1
+
+    def frames(self, raw: Integers) -> Integers:
+        """The number of samples."""
+        return raw
+
+    def full_frames(self, raw: Integers) -> Integers:
+        """The number of samples."""
+        return raw
 
     def shape(self, batch: int, frames: int) -> tuple[int, ...]:
         """(batch, samples)."""
@@ -66,10 +75,6 @@ class Waveform(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
             return raw
         normalized: Floats = ((raw - raw.mean()) / np.sqrt(raw.var() + _VARIANCE_FLOOR)).astype(np.float32)
         return normalized
-
-    def stack(self, raw: Floats) -> Floats:
-        """The samples."""
-        return raw
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any], min_samples: int = 400) -> Waveform:

@@ -121,7 +121,7 @@ def _write_logits(step: Logits, model: Model, engine: Engine) -> None:
     arrays: dict[str, Any] = {}
     for index, recording in enumerate(step.recordings):
         window = next(audio.windows(partial(audio.stream, recording), front_end))
-        inputs, lengths = audio.batch([window.inputs], front_end)
+        inputs, lengths = audio.batch([window.raw], front_end)
         arrays |= {f"{index} {level}": logits[0] for level, logits in engine.infer(inputs, lengths).items()}
     np.savez(step.output, **arrays)
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...artifacts import Artifact, output_lengths
+from ...artifacts import Artifact
+from ...audio import batch, clip_inputs
 from ...audio.frontends import FrontEnd
 from ...data import AudioSet
 from ...models import CTCModel
-from ..calibration import inputs_of
 from ..errors import ExportError
 
 _MAX_SECONDS = 15.0
@@ -34,7 +34,7 @@ class Probe:
 
     name: str
     batches: tuple[tuple[Tensor, Tensor], ...]
-    """(inputs (B, T, …), lengths (B,)) each."""
+    """(inputs (B, T, …), lengths (B,) in raw frames) each."""
 
     @property
     def clips(self) -> int:
@@ -43,17 +43,17 @@ class Probe:
 
     @property
     def frames(self) -> int:
-        """Valid input frames of the padded batch."""
+        """Raw frames of the padded batch."""
         return int(self.batches[0][1].sum())
 
 
 def make_probe(audio: AudioSet, front_end: FrontEnd) -> Probe:
     """Padded batch and single clip from real audio; clips are cut at 15 s. Raises AudioError."""
-    clips = [inputs[0] for inputs, _ in inputs_of(audio, front_end, _MAX_SECONDS)]
-    lengths = torch.tensor([clip.shape[0] for clip in clips])
-    padded = nn.utils.rnn.pad_sequence(clips, batch_first=True, padding_value=front_end.padding_value)
-    longest = clips[int(lengths.argmax())]
-    return Probe(audio.name, ((padded, lengths), (longest[None], lengths.amax()[None])))
+    clips = [clip_inputs(file, front_end, _MAX_SECONDS) for file in audio.files]
+    batches = [batch(chosen, front_end) for chosen in (clips, [max(clips, key=len)])]
+    return Probe(
+        audio.name, tuple((torch.from_numpy(inputs), torch.from_numpy(lengths)) for inputs, lengths in batches)
+    )
 
 
 def run_torch(model: CTCModel, probe: Probe) -> Logits:
@@ -86,7 +86,7 @@ def run_artifact(draft: Artifact, probe: Probe) -> tuple[Logits, dict[str, int]]
         with np.load(output_file) as outputs:
             for index, (_, lengths) in enumerate(probe.batches):
                 by_level = {level: outputs[f"logits_{index}_{level}"] for level in manifest.levels}
-                logits.extend(_valid(by_level, output_lengths(lengths, manifest.strides)))
+                logits.extend(_valid(by_level, manifest.output_lengths(lengths)))
     return logits, dict(sorted(report["kernels"].items()))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ...artifacts import Stride, output_lengths
+from ...artifacts import Stride
 from .attention import SelfAttention
 from .convolution import StridedGatedConvolution
 from .feedforward import FeedForward
-from .state import EncoderState, key_mask
+from .state import EncoderState, before, key_mask
 
 
 class AdapterProjection(nn.Sequential):
@@ -49,16 +49,22 @@ class AdapterLayer(nn.Module):
         return self.residual_convolution.stride
 
     def forward(self, state: EncoderState) -> EncoderState:
-        """``hidden`` (B, T, H) becomes (B, T', H), with lengths and mask of T' frames; positions are not used."""
-        hidden, lengths = state.hidden, state.lengths
-        valid = (torch.arange(hidden.shape[1], device=hidden.device)[None, :] < lengths[:, None])[..., None]
-        residual = self.residual_convolution(self.residual_norm(hidden), valid)
-        hidden = self.attention_convolution(self.attention_norm(hidden), valid)
-        lengths = output_lengths(lengths, (self.stride,))
-        mask = key_mask(lengths, hidden.shape[1], hidden.dtype)
+        """``hidden`` (B, T, H) becomes (B, T', H), with lengths and mask of T' frames; positions are not used.
+
+        The convolutions read every frame that is present, valid or not, and attention the valid ones, as the stock
+        module does with the clip alone.
+        """
+        hidden, present = state.hidden, state.present
+        assert present is not None
+        read = before(present, hidden.shape[1])[..., None]
+        residual = self.residual_convolution(self.residual_norm(hidden), read)
+        hidden = self.attention_convolution(self.attention_norm(hidden), read)
+        lengths, present = self.stride.valid_frames(state.lengths), self.stride.frames(present)
+        keys = lengths if self.stride.length_padding is None else torch.minimum(lengths, present)
+        mask = key_mask(keys, hidden.shape[1], hidden.dtype)
         hidden = self.attention(hidden, mask, None) + residual
         hidden = hidden + self.feedforward(self.feedforward_norm(hidden))
-        return EncoderState(hidden, lengths, mask)
+        return EncoderState(hidden, lengths, mask, present=present)
 
 
 class Adapter(nn.Module):

@@ -37,8 +37,8 @@ def strided_to_linear(convolution: nn.Conv1d) -> nn.Linear:
 class Convolution(nn.Module):
     """LayerNorm, pointwise, GLU, causal depthwise, LayerNorm, activation, pointwise: (B, T, H) to (B, T, H).
 
-    It needs no mask: batches are padded on the right and the depthwise convolution reads only earlier frames, so
-    a padded frame never reaches a valid one.
+    Valid frames need no mask: batches are padded on the right and the depthwise convolution reads only earlier frames,
+    so a padded frame never reaches a valid one.
     """
 
     def __init__(
@@ -58,10 +58,17 @@ class Convolution(nn.Module):
         self.activation = activation
         self.pointwise2 = pointwise2
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """``hidden`` (B, T, H): (B, T, H)."""
-        gated = nn.functional.glu(self.pointwise1(self.norm(hidden)), dim=-1).transpose(1, 2)
-        causal = nn.functional.pad(gated, (self.depthwise.kernel_size[0] - 1, 0))
+    def forward(self, hidden: Tensor, valid: Tensor | None = None) -> Tensor:
+        """``hidden`` (B, T, H): (B, T, H).
+
+        ``valid`` (B, T, 1) is 0 on frames that the depthwise convolution has to read as zeros; None where no layer
+        reads the outputs of such frames. The stock module sets the input of ``pointwise1`` to zero, which has no bias:
+        zeros at the gate's output are the same, and engines fuse them with the gate.
+        """
+        gated = nn.functional.glu(self.pointwise1(self.norm(hidden)), dim=-1)
+        if valid is not None:
+            gated = gated * valid
+        causal = nn.functional.pad(gated.transpose(1, 2), (self.depthwise.kernel_size[0] - 1, 0))
         filtered = self.depthwise_norm(self.depthwise(causal).transpose(1, 2))
         return self.pointwise2(self.activation(filtered))  # type: ignore[no-any-return]
 
@@ -75,14 +82,14 @@ class StridedGatedConvolution(nn.Module):
         self.linear = linear
         self.stride = stride
 
-    def forward(self, hidden: Tensor, valid: Tensor) -> Tensor:
-        """``hidden`` (B, T, H), ``valid`` (B, T, 1) bool: (B, T', H').
+    def forward(self, hidden: Tensor, present: Tensor) -> Tensor:
+        """``hidden`` (B, T, H), ``present`` (B, T, 1) bool: (B, T', H').
 
-        Padded frames are set to zero, as the convolution's own padding is, so a clip in a padded batch gets the output
-        that it has alone.
+        Frames that the clip alone does not have are set to zero, as the convolution's own padding is, so a clip in a
+        padded batch gets the output that it has alone.
         """
         kernel, step, padding = self.stride.kernel, self.stride.stride, self.stride.padding
-        masked = torch.where(valid, hidden, torch.zeros_like(hidden[:1, :1, :1]))
+        masked = torch.where(present, hidden, torch.zeros_like(hidden[:1, :1, :1]))
         padded = nn.functional.pad(masked, (0, 0, padding, padding))
         # Frame ``offset`` of every window. Ends count from the last frame: no arithmetic on lengths in exported graphs.
         frames = [padded[:, offset : (offset - kernel + 1) or None : step] for offset in range(kernel)]

@@ -73,8 +73,8 @@ class Wav2Vec2Bert:
         return {SINGLE_LEVEL: config.vocab_size}
 
     def front_end(self, folder: Path, config: Any) -> FrontEnd:
-        """Log-mel energies, whose width the configuration must have."""
-        front_end = LogMel.from_json(read_extractor_settings(folder))
+        """Log-mel energies, whose width the configuration must have. An adapter reads the half-filled last frame."""
+        front_end = LogMel.from_json(read_extractor_settings(folder), keeps_partial=config.add_adapter)
         if front_end.feature_size != config.feature_projection_input_dim:
             raise CheckpointError(
                 f"{folder}: the feature settings give {front_end.feature_size} values a frame, "

@@ -17,7 +17,7 @@ from ..layers.adapter import Adapter
 from ..layers.attention import SelfAttention
 from ..layers.convolution import Convolution
 from ..layers.feedforward import FeedForward
-from ..layers.state import EncoderState, key_mask, relative_index
+from ..layers.state import EncoderState, before, key_mask, relative_index
 
 
 class ConformerLayer(nn.Module):
@@ -48,7 +48,7 @@ class ConformerLayer(nn.Module):
         """Changes ``hidden`` (B, T, H) and keeps its shape."""
         hidden = state.hidden + self.ffn1(self.ffn1_norm(state.hidden))
         hidden = hidden + self.attention(self.attention_norm(hidden), state.mask, state.positions)
-        hidden = hidden + self.convolution(hidden)
+        hidden = hidden + self.convolution(hidden, state.valid)
         hidden = hidden + self.ffn2(self.ffn2_norm(hidden))
         return state._replace(hidden=self.final_norm(hidden))
 
@@ -96,13 +96,21 @@ class Wav2Vec2BertCTC(CTCModel):
         return [*self.layers, *([] if self.adapter is None else self.adapter.blocks)]
 
     def begin(self, inputs: Tensor, lengths: Tensor) -> EncoderState:
-        """``inputs`` (B, T, F): hidden states (B, T, H), the mask, and one relative index for all layers."""
+        """``inputs`` (B, T, F): hidden states (B, T, H), the mask, and one relative index for all layers.
+
+        An adapter reads the frame behind the last valid one where the clip has it, half filled. So its hidden states
+        have to be the stock module's, which starts with zeros there and sets them to zero in each convolution module.
+        """
         dtype = self.projection_norm.weight.dtype
         hidden = self.projection(self.projection_norm(inputs.to(dtype)))
         frames = inputs.shape[1]
-        mask = key_mask(lengths, frames, dtype)
+        full = self.front_end.full_frames(lengths)
+        mask = key_mask(full, frames, dtype)
         index = None if self.distances is None else relative_index(frames, *self.distances, inputs.device)
-        return EncoderState(hidden, lengths, mask, index)
+        if self.adapter is None:
+            return EncoderState(hidden, full, mask, index)
+        valid = before(full, frames)[..., None].to(dtype)
+        return EncoderState(hidden * valid, full, mask, index, self.front_end.frames(lengths), valid)
 
     def finish(self, state: EncoderState) -> dict[str, Tensor]:
         """Logits (B, T', V) float32 by level."""

@@ -27,7 +27,7 @@ def rewrite_attention(stock: Any) -> SelfAttention:
 
 
 def rewrite_convolution(stock: Any) -> Convolution:
-    """The deployable form of ``Wav2Vec2BertConvolutionModule``, without its unneeded mask."""
+    """The deployable form of ``Wav2Vec2BertConvolutionModule``, whose mask only models with an adapter need."""
     return Convolution(
         stock.layer_norm,
         pointwise_to_linear(stock.pointwise_conv1),
@@ -58,7 +58,7 @@ def rewrite_layer(stock: Any) -> ConformerLayer:
 
 
 def rewrite_adapter(stock: Any) -> Adapter:
-    """The deployable form of ``Wav2Vec2BertAdapter``, whose padded frames reach the last valid output."""
+    """The deployable form of ``Wav2Vec2BertAdapter``; it counts valid frames with a padding of half the kernel."""
     layers = [
         AdapterLayer(
             layer.residual_layer_norm,
@@ -78,4 +78,7 @@ def rewrite_adapter(stock: Any) -> Adapter:
 def _rewrite_strided(stock: nn.Conv1d) -> StridedGatedConvolution:
     (kernel,), (stride,) = stock.kernel_size, stock.stride
     assert not isinstance(stock.padding, str)
-    return StridedGatedConvolution(strided_to_linear(stock), Stride(kernel, stride, stock.padding[0]))
+    padding, counted = stock.padding[0], kernel // 2
+    return StridedGatedConvolution(
+        strided_to_linear(stock), Stride(kernel, stride, padding, counted if counted != padding else None)
+    )

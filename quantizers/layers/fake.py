@@ -16,7 +16,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ...artifacts import Stride, output_lengths
+from ...artifacts import Stride
+from ...audio import FrontEnd
 from ...models import CTCModel
 from ..options import Quantization
 from . import grid
@@ -30,18 +31,22 @@ _NEWEST = 0.05
 
 
 class Frames:
-    """Which frames of the current batch are no padding, shared by all layers."""
+    """Which frames of the current batch any layer reads, shared by all layers."""
 
     def __init__(self) -> None:
         self._masks: dict[int, Tensor] = {}
 
-    def set(self, frames: int, lengths: Tensor, strides: Sequence[Stride] = ()) -> None:
-        """Of a padded batch of ``frames`` input frames with ``lengths`` (B,), and after each of the model's strides."""
+    def set(self, frames: int, lengths: Tensor, front_end: FrontEnd, strides: Sequence[Stride] = ()) -> None:
+        """Of a padded batch of ``frames`` input frames, and after each of the model's strides.
+
+        ``lengths`` (B,) in raw frames.
+        """
         self._masks = {}
+        present = front_end.frames(lengths)
         for stride in (None, *strides):
             if stride is not None:
-                frames, lengths = output_lengths(frames, (stride,)), output_lengths(lengths, (stride,))
-            self._masks[frames] = torch.arange(frames, device=lengths.device)[None, :] < lengths[:, None]
+                frames, present = stride.frames(frames), stride.frames(present)
+            self._masks[frames] = torch.arange(frames, device=present.device)[None, :] < present[:, None]
 
     def valid(self, frames: int) -> Tensor | None:
         """(B, T) bool for tensors of ``frames`` frames; None, which is all of them, before the first batch."""

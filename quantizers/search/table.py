@@ -42,7 +42,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips side by side: inputs (B, T, …) and lengths (B,)."""
+    """Clips side by side: inputs (B, T, …) and lengths (B,) in raw frames."""
 
     inputs: Tensor
     lengths: Tensor
@@ -61,19 +61,24 @@ def windows(model: CTCModel, calibration: CalibrationSet) -> list[Batch]:
     frames = round(seconds * model.front_end.frames_per_second)
     count = min(CLIPS, calibration.clips)
     chosen = {index * calibration.clips // count for index in range(count)}
-    clips = [_middle(inputs[0], frames) for index, (inputs, _) in enumerate(calibration.inputs()) if index in chosen]
-    clips.sort(key=len)
+    per_frame = model.front_end.raw_per_frame
+    clips = [
+        _middle(inputs[0], int(length), frames, per_frame)
+        for index, (inputs, length) in enumerate(calibration.inputs())
+        if index in chosen
+    ]
+    clips.sort(key=lambda clip: clip[1])
     return [_batch(clips[start : start + _BATCH]) for start in range(0, len(clips), _BATCH)]
 
 
-def _middle(clip: Tensor, frames: int) -> Tensor:
+def _middle(clip: Tensor, length: int, frames: int, per_frame: int) -> tuple[Tensor, int]:
     start = max(0, (len(clip) - frames) // 2)
-    return clip[start : start + frames]
+    return clip[start : start + frames], min(length - start * per_frame, frames * per_frame)
 
 
-def _batch(clips: Sequence[Tensor]) -> Batch:
-    lengths = torch.tensor([len(clip) for clip in clips])
-    return Batch(nn.utils.rnn.pad_sequence(list(clips), batch_first=True), lengths)
+def _batch(clips: Sequence[tuple[Tensor, int]]) -> Batch:
+    inputs, lengths = zip(*clips, strict=True)
+    return Batch(nn.utils.rnn.pad_sequence(list(inputs), batch_first=True), torch.tensor(lengths))
 
 
 class FloatPass:

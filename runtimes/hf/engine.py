@@ -61,6 +61,7 @@ class TransformersEngine:
             torch.set_num_threads(options.threads)
         path = artifact.path("model.safetensors")
         self._levels = list(artifact.manifest.levels)
+        self._front_end = artifact.manifest.front_end
         # Stock modules let padded frames reach the last outputs through strided convolutions.
         self._one_by_one = bool(artifact.manifest.strides)
         silence(*_NOISY)
@@ -111,15 +112,16 @@ class TransformersEngine:
 
     def infer(self, inputs: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
         """Logits by level; see ``Engine.infer``."""
-        if not self._one_by_one or (lengths == inputs.shape[1]).all():
+        frames = self._front_end.frames(lengths)
+        if not self._one_by_one or (frames == inputs.shape[1]).all():
             return self._infer(inputs, lengths)
-        alone = [(inputs[row : row + 1, :length], lengths[row : row + 1]) for row, length in enumerate(lengths)]
+        alone = [(inputs[row : row + 1, :count], lengths[row : row + 1]) for row, count in enumerate(frames)]
         clips = [self._infer(*clip) for clip in alone]
         return {level: _padded([clip[level][0] for clip in clips]) for level in self._levels}
 
     def _infer(self, inputs: Floats, lengths: NDArray[Any]) -> dict[str, Floats]:
         values = torch.from_numpy(inputs).to(self._device, self._dtype)
-        counts = torch.from_numpy(lengths).to(self._device)
+        counts = torch.from_numpy(self._front_end.full_frames(lengths)).to(self._device)
         mask = torch.arange(inputs.shape[1], device=self._device)[None, :] < counts[:, None]
         try:
             with torch.no_grad():  # quanto's tensors do not work in inference mode

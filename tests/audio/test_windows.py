@@ -23,23 +23,26 @@ def test_short_audio_is_one_window_equal_to_extract(speechlike, seconds):
     samples = speechlike(seconds)
     (window,) = windows(blocks_of(samples), FRONT_END, 10.0, 2.0)
     assert (window.start, window.first, window.last) == (0, True, True)
-    np.testing.assert_allclose(window.inputs, extract(samples, FRONT_END), atol=1e-4)
+    np.testing.assert_allclose(window.raw, extract(samples, FRONT_END), atol=1e-4)
 
 
-@pytest.mark.parametrize("seconds", [10.1, 17.9, 18.0, 18.1, 60.0, 61.3])
-def test_windows_hold_the_frames_of_the_whole(speechlike, seconds):
+@pytest.mark.parametrize("keeps_partial", [False, True])
+@pytest.mark.parametrize("seconds", [10.025, 10.1, 17.9, 18.0, 18.015, 18.1, 60.0, 61.3, 61.315])
+def test_windows_hold_the_frames_of_the_whole(speechlike, seconds, keeps_partial):
+    front_end = LogMel(padding_value=1.0, keeps_partial=keeps_partial)
     samples = speechlike(seconds)
-    whole = extract(samples, FRONT_END)
-    result = list(windows(blocks_of(samples), FRONT_END, 10.0, 2.0))
+    whole = extract(samples, front_end)
+    frames = front_end.frames(len(whole))
+    result = list(windows(blocks_of(samples), front_end, 10.0, 2.0))
     assert [window.first for window in result] == [True] + [False] * (len(result) - 1)
     assert [window.last for window in result] == [False] * (len(result) - 1) + [True]
     covered = 0
     for window in result:
-        assert len(window.inputs) == 500
+        assert front_end.frames(len(window.raw)) == 500
         assert window.start + 100 <= covered or window.first
-        np.testing.assert_allclose(window.inputs, whole[window.start : window.start + 500], atol=1e-4)
+        np.testing.assert_allclose(window.raw, whole[2 * window.start :][: len(window.raw)], atol=1e-4)
         covered = window.start + 500
-    assert covered == len(whole)
+    assert covered == frames
 
 
 def test_too_short():

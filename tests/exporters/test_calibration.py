@@ -17,7 +17,7 @@ def test_long_clips_are_cut(tmp_path, write_audio, speechlike):
     actual = calibration_set(read_audio_set(tmp_path, 1), LogMel(), 1.0, lambda items, description, total: items)
     assert (actual.seconds, actual.clips) == (1.0, 1)
     ((inputs, lengths),) = actual.inputs()
-    assert (tuple(inputs.shape), lengths.tolist()) == ((1, 49, 160), [49])
+    assert (tuple(inputs.shape), lengths.tolist()) == ((1, 49, 160), [98])
 
 
 def test_clips_that_are_too_short_are_named(tmp_path, write_audio, speechlike):
@@ -25,7 +25,7 @@ def test_clips_that_are_too_short_are_named(tmp_path, write_audio, speechlike):
     short = write_audio("b.wav", speechlike(0.012))
     clips = inputs_of(read_audio_set(tmp_path), LogMel())
     inputs, lengths = next(clips)
-    assert (tuple(inputs.shape), lengths.tolist()) == ((1, 49, 160), [49])
+    assert (tuple(inputs.shape), lengths.tolist()) == ((1, 49, 160), [98])
     with pytest.raises(AudioError, match=rf"^{short}: lasts 12 ms, and the model needs 35 ms at least$"):
         next(clips)
 

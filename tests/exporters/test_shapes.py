@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from qasr import reference
-from qasr.artifacts import Artifact, output_lengths
+from qasr.artifacts import Artifact, Manifest
 from qasr.exporters import (
     TARGETS,
     CalibrationRequest,
@@ -32,7 +33,7 @@ from qasr.exporters import (
 from qasr.exporters.pipeline import export
 from qasr.exporters.tensorrt.options import TensorRTOptions
 from qasr.runtimes import load
-from qasr.runtimes.engine import load_engine
+from qasr.runtimes.engine import Engine, load_engine
 from qasr.runtimes.options import EngineOptions
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
         logits: verification.Logits = []
         for inputs, lengths in probe.batches:
             levels = engine.infer(inputs.numpy(), lengths.numpy())
-            for clip, frames in enumerate(output_lengths(lengths, draft.manifest.strides).tolist()):
+            for clip, frames in enumerate(draft.manifest.output_lengths(lengths).tolist()):
                 logits.append({level: values[clip, :frames] for level, values in levels.items()})
         kernels = engine.kernels()
         engine.close()
@@ -195,3 +196,59 @@ def test_matrix(shape, target, checkpoint_of, clips, tmp_path):
     with load(tmp_path / "artifact", trust_code=True) as model:
         transcript = model.transcribe(clip)
     assert list(transcript.levels) == list(manifest.levels)
+
+
+class Recorder:
+    """An engine that keeps each clip's logits, by its raw frames."""
+
+    def __init__(self, engine: Engine, manifest: Manifest) -> None:
+        self.engine, self.manifest, self.logits = engine, manifest, {}
+
+    def infer(self, inputs: np.ndarray, lengths: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = self.engine.infer(inputs, lengths)
+        for clip, (raw, frames) in enumerate(zip(lengths, self.manifest.output_lengths(lengths), strict=True)):
+            self.logits[int(raw)] = {level: values[clip, :frames] for level, values in outputs.items()}
+        return outputs
+
+
+@pytest.mark.parametrize(
+    ("shape", "target"), [("recitation", "onnx-fp32"), ("adapters", "openvino-fp16"), ("recitation", "hf-fp16")]
+)
+def test_logits_are_those_of_the_stock_model(shape, target, checkpoint_of, clips, tmp_path):
+    """From samples to logits: transformers' extractor and model on each clip alone, and ours alone and in a batch."""
+    from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertForCTC
+
+    from qasr.recitation.multilevel import Wav2Vec2BertForMultilevelCTC
+
+    checkpoint = checkpoint_of(shape)
+    export(request_of(target, checkpoint, clips, tmp_path), tmp_path / "artifact")
+    stock_class = Wav2Vec2BertForMultilevelCTC if shape == "recitation" else Wav2Vec2BertForCTC
+    # Formats of transformers hold the rounded weights.
+    stored = tmp_path / "artifact" if target.startswith("hf") else checkpoint
+    stock = stock_class.from_pretrained(stored, dtype=torch.float32).eval()
+    extractor = SeamlessM4TFeatureExtractor.from_pretrained(checkpoint)
+    random = np.random.default_rng(0)
+    waves = {
+        raw: (0.1 * random.standard_normal(400 + 160 * (raw - 1))).astype(np.float32) for raw in (*range(80, 88), 119)
+    }
+    tolerance = 2e-3 if target == "openvino-fp16" else 1e-4
+    with load(tmp_path / "artifact", threads=1) as model:
+        recorder = Recorder(model._engine, model.manifest)
+        model._engine = recorder
+        runs = []
+        for wave in waves.values():
+            model.transcribe(wave)
+        runs.append(dict(recorder.logits))
+        model.transcribe_batch(list(waves.values()))
+        runs.append(dict(recorder.logits))
+        model._engine = recorder.engine
+    for raw, wave in waves.items():
+        inputs = extractor(wave, sampling_rate=16_000, return_tensors="pt")
+        with torch.inference_mode():
+            outputs = stock(**inputs).logits
+        by_level = outputs if isinstance(outputs, dict) else {"text": outputs}
+        frames = int(stock._get_feat_extract_output_lengths(inputs["attention_mask"].sum()))
+        for actual in runs:
+            assert set(actual[raw]) == set(by_level)
+            for level, logits in by_level.items():
+                np.testing.assert_allclose(actual[raw][level], logits[0, :frames].numpy(), atol=tolerance)

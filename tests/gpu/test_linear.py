@@ -21,7 +21,7 @@ import numpy as np
 from qasr.artifacts import read
 from qasr.runtimes import EngineOptions, load_engine
 features = np.random.default_rng(0).standard_normal((2, 24, 160)).astype(np.float32)
-lengths = np.array([24, 17])
+lengths = np.array([48, 34])
 exact = load_engine(read(sys.argv[1]), EngineOptions()).infer(features, lengths)
 engine = load_engine(read(sys.argv[1]), EngineOptions(precision="fp16"))
 result = engine.infer(features, lengths)

@@ -12,6 +12,7 @@ from transformers import Wav2Vec2BertModel
 
 from qasr.audio import LogMel
 from qasr.models import CheckpointError, CheckpointNotFoundError, UnsupportedModelError, open_checkpoint
+from qasr.recitation.multilevel import Wav2Vec2BertForMultilevelCTC
 
 LEVELS = [
     *("phonemes", "hams_or_jahr", "shidda_or_rakhawa", "tafkheem_or_taqeeq", "itbaq", "safeer", "qalqla"),
@@ -220,8 +221,11 @@ def test_random_full_is_the_full_size_architecture():
         assert (config.hidden_size, config.num_hidden_layers, config.intermediate_size) == (1024, 24, 4096)
         assert (config.num_adapter_layers, config.adapter_kernel_size, config.adapter_stride) == (1, 3, 2)
         with torch.device("meta"):
-            encoder = Wav2Vec2BertModel(config)
+            encoder, complete = Wav2Vec2BertModel(config), Wav2Vec2BertForMultilevelCTC(config)
+        # With the ``masked_spec_embed`` (1,024) that only training uses; the heads have 76,875.
         assert sum(parameter.numel() for parameter in encoder.parameters()) == 605_678_400
+        assert sum(parameter.numel() for parameter in complete.parameters()) == 605_755_275
+        assert checkpoint.front_end.keeps_partial
         assert list(checkpoint.levels) == LEVELS
         folder = checkpoint.folder
     assert not folder.exists()

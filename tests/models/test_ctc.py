@@ -11,7 +11,8 @@ from qasr.models import UnsupportedModelError
 from qasr.models.stages import given_to_stages, linear_stages, packed, resume, stage_count, unpacked
 from qasr.models.wav2vec2_bert.architecture import deployable
 
-LENGTHS = torch.tensor([101, 77, 30])
+FRAMES = torch.tensor([101, 77, 30])
+LENGTHS = 2 * FRAMES
 KINDS = {
     "plain": {},
     "without positions": {"position_embeddings_type": None},
@@ -64,8 +65,8 @@ def test_output_lengths_and_rate(model, inputs):
     lengths = model.output_lengths(LENGTHS)
     assert int(lengths[0]) == logits.shape[1]
     assert model.frames_per_second == 50.0 / 2 ** len(model.strides)
-    for row, length in enumerate(LENGTHS):
-        (alone,) = model(inputs[row : row + 1, :length], LENGTHS[row : row + 1])
+    for row, frames in enumerate(FRAMES):
+        (alone,) = model(inputs[row : row + 1, :frames], LENGTHS[row : row + 1])
         assert alone.shape[1] == int(lengths[row])
 
 
@@ -111,7 +112,7 @@ def test_every_fold_is_found(small_model):
 def test_example_inputs(model):
     inputs, lengths = model.example_inputs(2, 64)
     assert inputs.shape == (2, 64, 160)
-    assert lengths.tolist() == [64, 33]
+    assert lengths.tolist() == [128, 66]
     (logits,) = model(inputs, lengths)
     assert logits.isfinite().all()
 

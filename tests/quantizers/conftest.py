@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from qasr import reference
-from qasr.audio import clip_inputs
+from qasr.audio import batch, clip_inputs
 from qasr.data import read_audio_set
 from qasr.models import CTCModel, open_checkpoint
 from qasr.quantizers import Quantization
@@ -38,12 +38,12 @@ def real_clips() -> list[torch.Tensor]:
     with open_checkpoint("reference") as checkpoint:
         front_end = checkpoint.front_end
     files = read_audio_set(reference.CALIBRATION, CLIPS).files
-    return [torch.from_numpy(clip_inputs(file, front_end))[None] for file in files]
+    return [torch.from_numpy(batch([clip_inputs(file, front_end)], front_end)[0]) for file in files]
 
 
 def calibration_set(clips: Sequence[torch.Tensor], seconds: float = 1.0, name: str = "bundled") -> CalibrationSet:
     """A calibration set of inputs (1, T, F)."""
-    alone = [(clip, torch.tensor([clip.shape[1]])) for clip in clips]
+    alone = [(clip, torch.tensor([2 * clip.shape[1]])) for clip in clips]
     return CalibrationSet(name, "0" * 64, seconds, len(alone), lambda: iter(alone))
 
 
@@ -91,7 +91,7 @@ def logits_of(real_clips: list[torch.Tensor]) -> Callable[[CTCModel], torch.Tens
 
     def run(model: CTCModel) -> torch.Tensor:
         with torch.inference_mode():
-            outputs = [model(clip, torch.tensor([clip.shape[1]])) for clip in real_clips[:6]]
+            outputs = [model(clip, torch.tensor([2 * clip.shape[1]])) for clip in real_clips[:6]]
         return torch.cat([torch.cat(output, dim=-1)[0] for output in outputs])
 
     return run

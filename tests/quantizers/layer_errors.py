@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from qasr import reference
-from qasr.audio import LogMel, clip_inputs
+from qasr.audio import LogMel
 from qasr.data import read_audio_set
+from qasr.exporters.calibration import inputs_of
 from qasr.models import CTCModel, open_checkpoint
 from qasr.models.wav2vec2_bert.architecture import deployable
 from qasr.quantizers import Quantization, WeightScheme
@@ -72,14 +73,13 @@ def bundled(source: Path, count: int) -> list[Inputs]:
     """Inputs and lengths of bundled clips."""
     with open_checkpoint("reference") as checkpoint:
         front_end = checkpoint.front_end
-    clips = [torch.from_numpy(clip_inputs(file, front_end, 20.0))[None] for file in read_audio_set(source, count).files]
-    return [(clip, torch.tensor([clip.shape[1]])) for clip in clips]
+    return list(inputs_of(read_audio_set(source, count), front_end, 20.0))
 
 
 def errors(model: CTCModel, name: str, bits: int) -> dict[str, float]:
     """Relative error of the layer's output by technique."""
     clips = bundled(reference.CALIBRATION, CALIBRATION_CLIPS)
-    seconds = sum(int(length) for _, length in clips) / 50
+    seconds = sum(int(length) for _, length in clips) / 100
     calibration = CalibrationSet("bundled", "0" * 64, seconds, len(clips), lambda: iter(clips))
     held_out = bundled(reference.EVALUATION, HELD_OUT_CLIPS)
     linears = [other for other, module in model.named_modules() if isinstance(module, nn.Linear)]

@@ -27,7 +27,7 @@ def model():
 
 
 def calibration(*clips: torch.Tensor) -> CalibrationSet:
-    alone = [(clip, torch.tensor([clip.shape[1]])) for clip in clips]
+    alone = [(clip, torch.tensor([2 * clip.shape[1]])) for clip in clips]
     return CalibrationSet("noise", "0" * 64, 1.0, len(alone), lambda: iter(alone))
 
 
@@ -66,7 +66,7 @@ def test_static_ranges_are_those_of_the_calibration_audio(quantized):
     layer = plain.layers[1].ffn1.intermediate
     hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     for clip in clips:
-        plain(clip, torch.tensor([clip.shape[1]]))
+        plain(clip, torch.tensor([2 * clip.shape[1]]))
     hook.remove()
     everything = torch.cat([values.flatten() for values in seen])
     rounded = quantized("static", plain, Quantization(), calibration(*clips))
@@ -79,7 +79,7 @@ def test_static_ranges_are_those_of_the_calibration_audio(quantized):
 
 def test_static_output_is_near_the_float_one(quantized):
     features = noise(60, seed=3)
-    lengths = torch.tensor([60])
+    lengths = torch.tensor([120])
     (expected,) = model()(features, lengths)
     rounded = quantized("static", model(), Quantization(), calibration(noise(seed=1), noise(seed=2), features))
     (actual,) = rounded(features, lengths)

@@ -25,9 +25,9 @@ def inputs(tmp_path):
     random = np.random.default_rng(0)
     arrays = {
         "inputs_0": random.standard_normal((3, 40, 160)).astype(np.float32),
-        "lengths_0": np.array([40, 31, 7]),
+        "lengths_0": np.array([80, 62, 14]),
         "inputs_1": random.standard_normal((1, 11, 160)).astype(np.float32),
-        "lengths_1": np.array([11]),
+        "lengths_1": np.array([22]),
     }
     np.savez(tmp_path / "in.npz", **arrays)
     return arrays

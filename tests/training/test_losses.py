@@ -21,14 +21,14 @@ def test_ctc_is_the_checkpoints_own(make_data, tmp_path):
         weights = loss_weights(checkpoint.config, list(model.levels))
     with torch.inference_mode():
         logits = dict(zip(model.levels, model(batch.inputs, batch.lengths), strict=True))
-        actual = losses.ctc(logits, batch.lengths, batch.ids, 0, weights)
+        actual = losses.ctc(logits, model.output_lengths(batch.lengths), batch.ids, 0, weights)
         labels = {
             level: torch.nn.utils.rnn.pad_sequence(
                 [torch.tensor(ids[level]) for ids in batch.ids], batch_first=True, padding_value=-100
             )
             for level in model.levels
         }
-        mask = torch.arange(batch.inputs.shape[1])[None, :] < batch.lengths[:, None]
+        mask = torch.arange(batch.inputs.shape[1])[None, :] < model.output_lengths(batch.lengths)[:, None]
         expected = stock(batch.inputs, attention_mask=mask.long(), labels=labels).loss
     assert float(actual) == pytest.approx(float(expected), rel=1e-3)
 

@@ -105,7 +105,7 @@ def _run_ours(checkpoint: Path, cases: list[list[str]], vocabulary: dict[str, An
     def by_rewritten(waves: list[Any]) -> tuple[Any, Any, dict[str, Any]]:
         features, lengths = audio.batch([audio.extract(wave, settings) for wave in waves], settings)
         outputs = rewritten(torch.from_numpy(features), torch.from_numpy(lengths))
-        return features, lengths, dict(zip(rewritten.levels, outputs, strict=True))
+        return features, settings.full_frames(lengths), dict(zip(rewritten.levels, outputs, strict=True))
 
     results: dict[str, dict[str, Any]] = {}
     for name, forward in (("stock class", by_stock), ("deployable model, own features", by_rewritten)):

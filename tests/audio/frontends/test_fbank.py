@@ -41,20 +41,25 @@ def signals() -> dict[str, np.ndarray]:
 def test_equal_to_upstream(name):
     waveform = signals()[name].astype(np.float32)
     expected, lengths = upstream([waveform], 1.0)
-    inputs = extract(waveform, LogMel(padding_value=1.0))
+    inputs, _ = batch([extract(waveform, LogMel(padding_value=1.0))], LogMel(padding_value=1.0))
     assert inputs.dtype == np.float32
-    assert len(inputs) == lengths[0]
-    np.testing.assert_allclose(inputs, expected[0, : lengths[0]], atol=1e-3)
+    assert inputs.shape[1] == lengths[0]
+    np.testing.assert_allclose(inputs[0], expected[0, : lengths[0]], atol=1e-3)
 
 
 @pytest.mark.parametrize("samples", [560, 561, 719, 720, 721, 880, 1_040, 4_000, 16_001, 16_159, 16_160])
 def test_odd_and_even_frame_counts(samples):
     waveform = (0.1 * np.random.default_rng(samples).standard_normal(samples)).astype(np.float32)
-    expected, lengths = upstream([waveform], 0.0)
-    inputs = extract(waveform, LogMel())
-    # With an odd count the extractor pads a last stack and masks it; here it is left out.
-    assert len(inputs) == lengths[0] == (1 + (samples - 400) // 160) // 2
-    np.testing.assert_allclose(inputs, expected[0, : lengths[0]], atol=1e-3)
+    expected, full = upstream([waveform], 1.0)
+    raw = 1 + (samples - 400) // 160
+    # With an odd count the extractor pads a last stack and masks it. Only models that read it get it.
+    for keeps_partial in (False, True):
+        front_end = LogMel(padding_value=1.0, keeps_partial=keeps_partial)
+        inputs, lengths = batch([extract(waveform, front_end)], front_end)
+        assert lengths.tolist() == [raw]
+        assert front_end.full_frames(lengths).tolist() == full.tolist() == [raw // 2]
+        assert inputs.shape[1] == front_end.frames(raw) == (expected.shape[1] if keeps_partial else full[0])
+        np.testing.assert_allclose(inputs[0], expected[0, : inputs.shape[1]], atol=1e-3)
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.37, 10.02])
@@ -62,7 +67,8 @@ def test_silence_keeps_the_extractors_rounding(seconds):
     """Its deviation is 0.0003, so that the last digit of its mean shows."""
     waveform = np.zeros(round(seconds * RATE), np.float32)
     expected, lengths = upstream([waveform], 1.0)
-    np.testing.assert_array_equal(extract(waveform, LogMel()), expected[0, : lengths[0]])
+    inputs, _ = batch([extract(waveform, LogMel())], LogMel())
+    np.testing.assert_array_equal(inputs[0], expected[0, : lengths[0]])
 
 
 def test_long_audio_is_summed_without_drift():
@@ -73,21 +79,22 @@ def test_long_audio_is_summed_without_drift():
     settings = LogMel()
     energies = fbank(waveform, 80).astype(np.float64)
     exact = (energies - energies.mean(axis=0)) / np.sqrt(energies.var(axis=0, ddof=1) + 1e-7)
-    inputs = extract(waveform, settings).reshape(-1, 80)
-    np.testing.assert_allclose(inputs, exact[: len(inputs)], atol=1e-5)
+    np.testing.assert_allclose(extract(waveform, settings), exact, atol=1e-5)
 
 
 @pytest.mark.parametrize("padding_value", [0.0, 1.0])
-def test_batches(padding_value):
+@pytest.mark.parametrize("keeps_partial", [False, True])
+def test_batches(padding_value, keeps_partial):
     rng = np.random.default_rng(2)
     waveforms = [(0.1 * rng.standard_normal(samples)).astype(np.float32) for samples in (16_000, 9_000, 12_345)]
-    expected, expected_lengths = upstream(waveforms, padding_value)
-    settings = LogMel(padding_value=padding_value)
+    expected, expected_full = upstream(waveforms, padding_value)
+    settings = LogMel(padding_value=padding_value, keeps_partial=keeps_partial)
     inputs, lengths = batch([extract(waveform, settings) for waveform in waveforms], settings)
-    assert lengths.tolist() == expected_lengths.tolist()
-    for row, length in enumerate(lengths):
-        np.testing.assert_allclose(inputs[row, :length], expected[row, :length], atol=1e-3)
-        assert (inputs[row, length:] == padding_value).all()
+    assert lengths.tolist() == [1 + (samples - 400) // 160 for samples in (16_000, 9_000, 12_345)]
+    assert settings.full_frames(lengths).tolist() == expected_full.tolist()
+    # Half-filled frames and padding included.
+    np.testing.assert_allclose(inputs, expected[:, : inputs.shape[1]], atol=1e-3)
+    assert (inputs[1, settings.frames(lengths)[1] :] == padding_value).all()
 
 
 @pytest.mark.parametrize("samples", [0, 1, 399, 400, 559])

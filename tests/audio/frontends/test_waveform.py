@@ -45,9 +45,9 @@ def test_windows_equal_the_whole(speechlike, normalized, seconds):
     for window in windows(lambda: iter(np.array_split(samples, 13)), front_end, 10.0, 2.0):
         assert window.start <= covered
         np.testing.assert_allclose(
-            window.inputs, whole[window.start : window.start + len(window.inputs)], atol=1e-5 if normalized else 0.0
+            window.raw, whole[window.start : window.start + len(window.raw)], atol=1e-5 if normalized else 0.0
         )
-        covered = window.start + len(window.inputs)
+        covered = window.start + len(window.raw)
     assert covered == samples.size
 
 

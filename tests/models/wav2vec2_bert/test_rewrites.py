@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from qasr import reference
-from qasr.artifacts import Stride, output_lengths
+from qasr.artifacts import Stride
 from qasr.audio import LogMel
 from qasr.models import open_checkpoint
 from qasr.models.layers.attention import fuse_qkv
@@ -111,14 +111,14 @@ def test_strided_convolution_as_linear(hidden, kernel, step):
     stride = Stride(kernel, step, step // 2)
     lengths = torch.tensor([101, 100, 99, 5, 4, 3])
     batch = hidden[[0, 1, 2, 0, 1, 2]]
-    valid = (torch.arange(101)[None] < lengths[:, None])[..., None]
-    found = StridedGatedConvolution(strided_to_linear(convolution), stride)(batch, valid)
-    assert found.shape == (6, output_lengths(101, (stride,)), 48)
+    present = (torch.arange(101)[None] < lengths[:, None])[..., None]
+    found = StridedGatedConvolution(strided_to_linear(convolution), stride)(batch, present)
+    assert found.shape == (6, stride.frames(101), 48)
     for row, length in enumerate(lengths.tolist()):
-        if output_lengths(length, (stride,)) < 1:
+        if stride.frames(length) < 1:
             continue
         alone = nn.functional.glu(convolution(batch[row : row + 1, :length].transpose(1, 2)), dim=1)[0].t()
-        assert len(alone) == output_lengths(length, (stride,))
+        assert len(alone) == stride.frames(length)
         torch.testing.assert_close(found[row, : len(alone)], alone, atol=1e-5, rtol=0)
 
 
@@ -151,7 +151,7 @@ def test_fused_heads(hidden):
 def test_adapter(small_model, hidden):
     stock = small_model(add_adapter=True, output_hidden_size=48, num_adapter_layers=2).wav2vec2_bert.adapter
     lengths = torch.tensor([101])
-    state = EncoderState(hidden[:1], lengths, key_mask(lengths, 101, torch.float32))
+    state = EncoderState(hidden[:1], lengths, key_mask(lengths, 101, torch.float32), present=lengths)
     adapter = rewrite_adapter(stock)
     assert len(adapter.blocks) == 3
     for block in adapter.blocks:
@@ -179,7 +179,7 @@ def test_whole_model_and_padding(small_model, changes):
     stock = small_model(**changes)
     features = torch.randn(3, 101, 160, generator=torch.Generator().manual_seed(2))
     alone = [stock(features[row : row + 1, :length]).logits[0] for row, length in enumerate(LENGTHS)]
-    (found,) = deployable(stock, {"text": 8}, LogMel())(features, LENGTHS)
+    (found,) = deployable(stock, {"text": 8}, LogMel())(features, 2 * LENGTHS)
     for row, expected in enumerate(alone):
         torch.testing.assert_close(found[row, : len(expected)], expected, atol=TOLERANCE, rtol=0)
 
@@ -204,7 +204,7 @@ def test_reference_model_with_padding():
         batch = extractor(waveforms, sampling_rate=16_000, return_tensors="pt")
         model = checkpoint.deployable()
     lengths = batch["attention_mask"].sum(-1)
-    found = dict(zip(model.levels, model(batch["input_features"], lengths), strict=True))
+    found = dict(zip(model.levels, model(batch["input_features"], 2 * lengths), strict=True))
     assert next(iter(found)) == "phonemes"
     assert len(found) == 11
     for row, expected in enumerate(alone):

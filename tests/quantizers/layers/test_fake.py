@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from qasr.artifacts import Stride
+from qasr.audio import LogMel
 from qasr.quantizers import ActivationScheme, Quantization, Ranges, Scheme, WeightScheme
 from qasr.quantizers.layers import fake, grid
 from qasr.quantizers.layers.fake import ActivationRange, FakeGroupedLinear, FakeStaticLinear, Frames
@@ -116,7 +117,7 @@ def test_ranges_follow_and_freeze():
     watched.steps(torch.tensor([[[-2.0], [3.0]]]))
     assert watched.limits.tolist() == pytest.approx([-1.05, 3.0])
     # A padded frame is not seen.
-    frames.set(2, torch.tensor([1]))
+    frames.set(2, torch.tensor([2]), LogMel())
     watched.steps(torch.tensor([[[-1.05], [900.0]]]))
     assert watched.limits.tolist() == pytest.approx([-1.05, 3.0 + 0.05 * (-1.05 - 3.0)])
     before = watched.limits.clone()
@@ -144,7 +145,7 @@ def test_prepared_model_finishes(make_model, logits_of):
 def test_padding_is_known_behind_strides_too():
     """An adapter's layers see fewer frames, of which others are padding."""
     frames = Frames()
-    frames.set(5, torch.tensor([5, 2]), (Stride(3, 2, 1),))
+    frames.set(5, torch.tensor([10, 4]), LogMel(), (Stride(3, 2, 1),))
     assert frames.valid(5).tolist() == [[True] * 5, [True, True, False, False, False]]
     assert frames.valid(3).tolist() == [[True, True, True], [True, False, False]]
     watched = ActivationRange(frames, symmetric=False)

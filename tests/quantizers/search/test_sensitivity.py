@@ -20,7 +20,7 @@ def plain(items, description, total):
 
 @pytest.fixture
 def clips(real_clips):
-    return [(clip, torch.tensor([clip.shape[1]])) for clip in real_clips[:2]]
+    return [(clip, torch.tensor([2 * clip.shape[1]])) for clip in real_clips[:2]]
 
 
 def outputs(model, clips):

@@ -91,7 +91,9 @@ def make_toy():
 @pytest.fixture
 def clips():
     generator = torch.Generator().manual_seed(1)
-    return [(torch.randn(1, frames, 160, generator=generator), torch.tensor([frames])) for frames in (90, 60, 75, 80)]
+    return [
+        (torch.randn(1, frames, 160, generator=generator), torch.tensor([2 * frames])) for frames in (90, 60, 75, 80)
+    ]
 
 
 @pytest.fixture

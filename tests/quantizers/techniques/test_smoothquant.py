@@ -47,16 +47,16 @@ def test_every_norm_feeds_its_linear_alone(make_model, real_clips):
             lambda *a, linear=linear, norm=norm: taken.append(torch.equal(a[1][0], given[norm]))
         )
     clip = real_clips[0]
-    expected = model(clip, torch.tensor([clip.shape[1]]))
+    expected = model(clip, torch.tensor([2 * clip.shape[1]]))
     assert taken == [True] * PAIRS
     # With the Linears blind, what the norms give must not matter.
     for linear, norm in pairs.items():
         model.get_submodule(linear).weight = nn.Parameter(torch.zeros_like(model.get_submodule(linear).weight))
         model.get_submodule(norm).register_forward_hook(lambda *a: a[2])
-    blind = model(clip, torch.tensor([clip.shape[1]]))
+    blind = model(clip, torch.tensor([2 * clip.shape[1]]))
     for norm in pairs.values():
         model.get_submodule(norm).register_forward_hook(lambda *a: a[2] * 1000)
-    assert all(torch.equal(a, b) for a, b in zip(blind, model(clip, torch.tensor([clip.shape[1]])), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(blind, model(clip, torch.tensor([2 * clip.shape[1]])), strict=True))
     assert not torch.equal(blind[0], expected[0])
 
 

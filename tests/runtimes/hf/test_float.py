@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from qasr import artifacts, reference
-from qasr.audio import LogMel, extract, read
+from qasr.audio import LogMel, batch, extract, read
 from qasr.exporters import find
 from qasr.runtimes import DeviceError, EngineOptions, load_engine
 from qasr.runtimes.hf import engine as hf
@@ -20,8 +20,9 @@ from qasr.runtimes.hf import engine as hf
 @pytest.fixture(scope="module")
 def inputs():
     clips = [read(reference.EVALUATION.parent / name) for name in ("000-m3.flac", "105-annie.flac")]
-    features = [extract(clip, LogMel(padding_value=1.0))[:60] for clip in clips]
-    return np.stack(features), np.array([60, 40])
+    front_end = LogMel(padding_value=1.0)
+    features, _ = batch([extract(clip, front_end)[:120] for clip in clips], front_end)
+    return features, np.array([120, 80])
 
 
 @pytest.fixture
