@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from array import array
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from numbers import Integral, Real
@@ -131,7 +132,7 @@ def is_recording(source: Any) -> bool:
         return True
     if _is_binary_file(source) or _pair(source) is not None:
         return True
-    return isinstance(source, list | tuple) and len(source) > 0 and isinstance(source[0], Real)
+    return isinstance(source, list | tuple) and len(source) > 0 and all(isinstance(one, Real) for one in source[:2])
 
 
 def needs_rate(source: Any) -> bool:
@@ -148,7 +149,7 @@ def _samples(source: Any, sample_rate: float | None, name: str) -> Audio:
         if sample_rate is not None:
             raise OptionError(f"{name}: sample_rate is given twice; the samples come with their rate {pair[1]!r}")
         values, sample_rate = pair
-    if not (hasattr(values, "__array__") or isinstance(values, list | tuple) or hasattr(values, "__array_interface__")):
+    if not (isinstance(values, list | tuple | array) or hasattr(values, "__array__")):
         raise RecordingTypeError(_description(source), _EXPECTED)
     if sample_rate is None:
         raise OptionError(
