@@ -14,7 +14,8 @@ _DIFFERENCE = 0.9
 _LOWEST_DB, _HIGHEST_DB = -90, 90
 _BACKGROUND_PERCENTILE = 10
 # A channel is preferred to the mix if its speech rises more above its background, by as much.
-_BETTER_DB = 6.0
+_BETTER_DB = 8.0
+_EQUAL_DB = 0.5
 # A mix of unrelated channels has a channel's mean power divided by their number. Ten times less is cancellation.
 _CANCELLED = 0.1
 _CANCELLED_SHARE = 0.1
@@ -49,7 +50,8 @@ class ChannelChoice:
             return None
         loudness = 10 * np.log10(np.maximum(power, 10 ** (_LOWEST_DB / 10)))
         rise = loudness - [self._background(row) for row in self._levels]
-        best = int(np.argmax(rise[:-1]))
+        # The first of those that are equal but for rounding.
+        best = int(np.argmax(rise[:-1] >= rise[:-1].max() - _EQUAL_DB))
         cancels = self._cancelled > _CANCELLED_SHARE * self._power[:-1].mean()
         return best if cancels or rise[best] > rise[-1] + _BETTER_DB else None
 

@@ -172,7 +172,7 @@ def _decoder(data: BinaryIO) -> Iterator[Decoder]:
 
 
 def _find_decoder(data: BinaryIO) -> Decoder:
-    """libsndfile where it knows the format, else PyAV if it is installed. Raises AudioError."""
+    """Use libsndfile where it knows the format, else PyAV if it is installed. Raises AudioError."""
     magic = data.read(4)
     if not magic:
         raise AudioError("is empty (0 bytes)")
@@ -193,8 +193,8 @@ def _find_decoder(data: BinaryIO) -> Decoder:
 def _by_pyav(data: BinaryIO, reason: str) -> Decoder:
     if not installed("av"):
         raise AudioError(
-            f"is not audio that can be read without PyAV ({reason}); for m4a, aac, webm, wma, mp4, 3gp, amr and damaged "
-            "mp3, type: pip install 'qasr[audio]'"
+            f"is not audio that can be read without PyAV ({reason}); for m4a, aac, webm, wma, mp4, 3gp, amr and "
+            "damaged mp3, type: pip install 'qasr[audio]'"
         )
     data.seek(0)
     return PyAVDecoder(data)

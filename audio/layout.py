@@ -99,35 +99,39 @@ class Spliced(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
+        """Yes."""
         return True
 
     def seekable(self) -> bool:
+        """Yes."""
         return True
 
     def tell(self) -> int:
+        """Return the position."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move, and return the position."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: sum(self._sizes)}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer as far as there are bytes: libsndfile takes less for the end of the file."""
+        content = b""
         start = 0
         for piece, size in zip(self._pieces, self._sizes, strict=True):
-            if self._position < start + size:
-                count = min(len(buffer), start + size - self._position)
-                offset = self._position - start
-                content = (
-                    piece[offset : offset + count]
-                    if isinstance(piece, bytes)
-                    else _at(self._data, piece[0] + offset, count)
-                )
-                buffer[: len(content)] = content
-                self._position += len(content)
-                return len(content)
+            offset = self._position + len(content) - start
+            count = min(len(buffer) - len(content), size - offset)
+            if offset >= 0 and count > 0:
+                if isinstance(piece, bytes):
+                    content += piece[offset : offset + count]
+                else:
+                    content += _at(self._data, piece[0] + offset, count)
             start += size
-        return 0
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
 
 
 class _Chunk(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 from .decoder import check_header
 from .errors import AudioError
 from .frontends import Floats
-from .truncation import ends_ogg
+from .truncation import ends_ogg, is_cut_asf
 
 if TYPE_CHECKING:
     import av
@@ -106,8 +106,9 @@ class PyAVDecoder:
             self.notes.append(f"{bad} damaged {'piece' if bad == 1 else 'pieces'} of a few milliseconds skipped")
 
     def _check_end(self, seconds: float) -> None:
-        ogg = self._container.format.name == "ogg" and not ends_ogg(self._data)
-        if ogg or (self._stated is not None and seconds < self._stated - _TOLERANCE_SECONDS):
+        name = self._container.format.name
+        cut = (name == "ogg" and not ends_ogg(self._data)) or (name == "asf" and is_cut_asf(self._data))
+        if cut or (self._stated is not None and seconds < self._stated - _TOLERANCE_SECONDS):
             raise AudioError(f"is cut off after {seconds:.1f} s; fetch it again")
 
     def _stated_seconds(self) -> float | None:

@@ -86,13 +86,14 @@ class SndfileDecoder:
                 raise AudioError(f"is cut off after {seconds:.1f} s; fetch it again")
             if has_more(self._data, self._file):
                 raise AudioError(
-                    f"continues after the {seconds:.1f} s that its header states (joined files, or an mp3 that does not "
-                    "state its length); convert it to wav"
+                    f"continues after the {seconds:.1f} s that its header states (joined files, or an mp3 that does "
+                    "not state its length); convert it to wav"
                 )
         elif self._layout is not None:
             self._note_sizes(self._layout, seconds)
-        elif self.frames is not None and total < self.frames:
-            self._note_length(self.frames / self.rate, seconds)
+        elif self.frames is not None and (total < self.frames or "(should be" in self._file.extra_info):
+            # libsndfile corrects sizes that cannot be true, and notes it.
+            self.notes.append(f"its header states another size than the file has; all {seconds:.1f} s in it were read")
 
     def _note_sizes(self, layout: Layout, seconds: float) -> None:
         frame_bytes = layout.sound.frame_bytes
@@ -101,7 +102,9 @@ class SndfileDecoder:
                 self._note_length(layout.stated / frame_bytes / self.rate, seconds)
                 return
         elif layout.cut:
-            self.notes.append(f"its header states {layout.stated:,} bytes of sound, and it has {layout.actual:,}: all were read")
+            self.notes.append(
+                f"its header states {layout.stated:,} bytes of sound, and it has {layout.actual:,}: all were read"
+            )
             return
         size = self._data.seek(0, os.SEEK_END)
         stated = layout.file_bytes

@@ -50,7 +50,9 @@ class SpeechDetector:
         self._rest = joined[hops * HOP_SAMPLES :]
         if hops:
             frames = np.lib.stride_tricks.sliding_window_view(joined, _WINDOW_SAMPLES)[::HOP_SAMPLES]
-            self._levels += [_levels(frames[start : start + _BLOCK_WINDOWS]) for start in range(0, hops, _BLOCK_WINDOWS)]
+            self._levels += [
+                _levels(frames[start : start + _BLOCK_WINDOWS]) for start in range(0, hops, _BLOCK_WINDOWS)
+            ]
 
     def speech(self) -> NDArray[np.bool_]:
         """Whether there may be speech, for every 20 ms of what was added; empty for less than 32 ms."""

@@ -18,6 +18,8 @@ _OGG_END_OF_STREAM = 4
 # Bytes that may stay unread in an intact file: padding of the last frames, and tags.
 _REST_BYTES = 4096
 _STATES_FRAMES_AND_BYTES = 3
+_ASF_HEAD_BYTES = 1 << 16
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 
 
@@ -58,6 +60,18 @@ def ends_ogg(data: BinaryIO) -> bool:
     tail = data.read()
     page = tail.rfind(b"OggS")
     return page >= 0 and len(tail) > page + 5 and bool(tail[page + 5] & _OGG_END_OF_STREAM)
+
+
+def is_cut_asf(data: BinaryIO) -> bool:
+    """Whether a wma is shorter than its File Properties Object states (ASF specification, section 3.2)."""
+    data.seek(0)
+    head = data.read(_ASF_HEAD_BYTES)
+    start = head.find(_ASF_FILE_PROPERTIES)
+    if start < 0 or len(head) < start + 92:
+        return False
+    (stated,) = struct.unpack("<Q", head[start + 40 : start + 48])
+    is_broadcast = head[start + 88] & 1
+    return not is_broadcast and data.seek(0, os.SEEK_END) < 0.95 * stated
 
 
 def states_length(data: BinaryIO) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,7 +79,7 @@ def command(
     with ExitStack() as stack:
         stdin = stack.enter_context(spool(sys.stdin.buffer)) if STDIN in audio else None
         inputs, failed = _inputs(audio, stdin, console)
-        several = len(audio) > 1 or os.path.isdir(audio[0])
+        several = len(audio) > 1 or _is_folder(audio[0])
         if format_ in SINGLE and output_dir is None and several:
             raise click.UsageError(f"{format_} describes one recording; for several, add --output-dir DIR")
         if output_dir is not None:
@@ -155,7 +155,7 @@ def _inputs(audio: Sequence[str], stdin: Path | None, console: Console) -> tuple
         path = Path(name)
         if name == STDIN and stdin is not None:
             inputs.append(_Input("stdin", stdin, Path("stdin")))
-        elif not os.path.isdir(name):
+        elif not _is_folder(name):
             inputs.append(_Input(name, path, _output(Path(path.name))))
         else:
             files, problems = _search(path, console)
@@ -166,12 +166,21 @@ def _inputs(audio: Sequence[str], stdin: Path | None, console: Console) -> tuple
     return inputs, failed
 
 
+def _is_folder(name: str) -> bool:
+    """Whether there is such a folder. ``Path.is_dir`` raises OSError for a name that is too long."""
+    with suppress(OSError):
+        return Path(name).is_dir()
+    return False
+
+
 def _search(folder: Path, console: Console) -> tuple[list[Path], list[str]]:
     """Audio files anywhere in ``folder``, in order, and what is wrong. Hidden files and folders are left out."""
     files: list[Path] = []
     skipped: list[str] = []
     problems: list[str] = []
-    walk = os.walk(folder, onerror=lambda error: problems.append(f"{error.filename}: cannot be read ({error.strerror})"))
+    walk = os.walk(
+        folder, onerror=lambda error: problems.append(f"{error.filename}: cannot be read ({error.strerror})")
+    )
     for inside, folders, names in walk:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:

@@ -47,7 +47,9 @@ def refuse_clashes(outputs: Sequence[tuple[str, Path]]) -> None:
     names: dict[Path, str] = {}
     for name, path in outputs:
         if path in names:
-            raise click.UsageError(f"{names[path]} and {name} would be written to one file; name them in separate commands")
+            raise click.UsageError(
+                f"{names[path]} and {name} would be written to one file; name them in separate commands"
+            )
         names[path] = name
 
 

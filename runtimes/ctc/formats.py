@@ -106,7 +106,7 @@ def _with_level_names(texts: dict[str, str]) -> list[str]:
 
 
 def _encoded(transcript: Transcript) -> bytes:
-    """JSON. A file name that is not UTF-8, which Python keeps as surrogates, has escapes such as ``\\xff``."""
+    """JSON. A file name that is not UTF-8, which Python keeps as surrogates, has its other bytes escaped."""
     name = transcript.audio.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return msgspec.json.encode(msgspec.structs.replace(transcript, audio=name))
 

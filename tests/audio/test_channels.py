@@ -36,7 +36,11 @@ CASES = {
     "inverted for a third": (lambda x: [np.tile(x, 3), np.concatenate([x, -x, x])], None),
     "loud noise beside": (lambda x: [noise(x.size, 0.3), x + noise(x.size, 0.001, 2)], "2"),
     "six, speech in the third": (
-        lambda x: [*(noise(x.size, 0.1, seed) for seed in (1, 2)), x, *(noise(x.size, 0.1, seed) for seed in (3, 4, 5))],
+        lambda x: [
+            *(noise(x.size, 0.1, seed) for seed in (1, 2)),
+            x,
+            *(noise(x.size, 0.1, seed) for seed in (3, 4, 5)),
+        ],
         "3",
     ),
     "silence": (lambda x: [0 * x, 0 * x], "mix"),

@@ -220,7 +220,7 @@ def test_impossible_rates_are_refused_at_once(write_audio, speechlike, rate):
     data[24:28] = rate.to_bytes(4, "little")
     path.write_bytes(data)
     for call in (read, duration):
-        with pytest.raises(AudioError, match=rf"a\.wav: states a sample rate of .* Hz, and recordings have 4,000 to"):
+        with pytest.raises(AudioError, match=r"a\.wav: states a sample rate of .* Hz, and recordings have 4,000 to"):
             call(path)
 
 

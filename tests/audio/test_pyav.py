@@ -21,7 +21,6 @@ FORMATS = [
     ("mp4", "mp4", "aac", 48_000, 0.98),
     ("3gp", "3gp", "aac", 16_000, 0.98),
     ("webm", "webm", "libopus", 48_000, 0.98),
-    ("mka", "matroska", "libvorbis", 44_100, 0.9),
     ("wma", "asf", "wmav2", 44_100, 0.98),
     ("caf", "caf", "alac", 44_100, 0.97),
     ("ac3", "ac3", "ac3", 48_000, 0.98),
@@ -36,6 +35,7 @@ def encode(samples: np.ndarray, container: str, codec: str, rate: int, channels:
     layout = "mono" if channels == 1 else "stereo"
     with av.open(output, "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, layout=layout)
+        stream.bit_rate = 128_000
         integers = np.repeat((samples * 32_767).astype(np.int16), channels)[None]
         frame = av.AudioFrame.from_ndarray(integers, format="s16", layout=layout)
         frame.sample_rate = rate
@@ -69,7 +69,9 @@ def mp3(write_audio, speechlike) -> bytes:
     return write_audio("a.mp3", speechlike(3.0)).read_bytes()
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[700:], lambda data: bytes(70_000) + data, lambda data: data[1_001:]])
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[700:], lambda data: bytes(70_000) + data, lambda data: data[1_001:]]
+)
 def test_mp3_that_starts_anywhere(tmp_path, write_audio, speechlike, damage):
     path = tmp_path / "b.mp3"
     path.write_bytes(damage(mp3(write_audio, speechlike)))
@@ -112,11 +114,11 @@ def test_lists_of_other_files_are_no_audio(tmp_path, content):
 
 def test_memory_does_not_grow_with_the_file(tmp_path, speechlike):
     path = tmp_path / "a.m4a"
-    path.write_bytes(encode(np.tile(speechlike(2.0), 300), "ipod", "aac", RATE))
+    path.write_bytes(encode(np.tile(speechlike(2.0), 60), "ipod", "aac", RATE))
     tracemalloc.start()
     size = sum(block.size for block in from_file(path).blocks())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert size / RATE == pytest.approx(600, abs=1)
-    # All samples together take 38 MB.
-    assert peak < 8 << 20
+    assert size / RATE == pytest.approx(120, abs=1)
+    # All samples together take 7.7 MB.
+    assert peak < 5 << 20

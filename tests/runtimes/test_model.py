@@ -17,7 +17,6 @@ import qasr
 from qasr.artifacts import Artifact, InputLimits
 from qasr.audio import AudioError
 from qasr.errors import QasrError
-from qasr.runtimes.model import NO_SPEECH
 from qasr.runtimes import (
     EngineOptions,
     InferenceError,
@@ -27,6 +26,7 @@ from qasr.runtimes import (
     load,
     load_engine,
 )
+from qasr.runtimes.model import NO_SPEECH
 
 RATE = 16_000
 
@@ -244,7 +244,9 @@ def test_samples_come_with_their_rate(model, make_tones):
 
 @pytest.mark.parametrize("samples", [np.zeros(44_100, np.float32), [0.0] * 44_100, torch.zeros(2, 44_100)])
 def test_samples_without_their_rate(model, make_tones, samples):
-    with pytest.raises(OptionError, match=r"^samples 0: samples need their rate: transcribe\(samples, sample_rate=16000\)"):
+    with pytest.raises(
+        OptionError, match=r"^samples 0: samples need their rate: transcribe\(samples, sample_rate=16000\)"
+    ):
         model.transcribe(samples)
     results = dict(model.transcribe_many([samples, (make_tones("abc"), RATE)]))
     assert isinstance(results[0], OptionError)
@@ -373,22 +375,14 @@ def test_sound_without_speech_gives_no_tokens(model, level):
     assert [one.tokens for one in result.levels.values()] == [[], []]
 
 
-def test_a_stretch_without_speech_gives_no_tokens(model, make_tones, monkeypatch):
+def test_a_stretch_without_speech_gives_no_tokens(model, make_tones):
     """The toy takes a tone for a letter, as models do with noise."""
     tone = (0.4 * np.sin(2 * np.pi * 1_000 * np.arange(30 * RATE) / RATE)).astype(np.float32)
     speech = make_tones("acacac")
-    samples = np.concatenate([speech, tone, speech])
+    tokens = model.transcribe(np.concatenate([speech, tone, speech]), sample_rate=RATE).levels["letters"].tokens
     end = speech.size / RATE
-
-    def tokens():
-        found = model.transcribe(samples, sample_rate=RATE).levels["letters"].tokens
-        return [token.text for token in found if token.start > end + 11 and token.end < end + 19]
-
-    assert tokens() == []
-    assert model.transcribe(samples, sample_rate=RATE).text.startswith("acacac")
-    monkeypatch.setattr("qasr.runtimes.model.without", lambda frames, *_: frames)
-    long = model.transcribe(samples, sample_rate=RATE).levels["letters"].tokens
-    assert any(token.end - token.start > 5 for token in long)
+    assert not [token for token in tokens if token.end > end + 11 and token.start < end + 19]
+    assert len([token for token in tokens if token.start < end]) >= 6
 
 
 def test_inverted_channels(model, make_tones):
