@@ -68,7 +68,7 @@ class PyAVDecoder:
         total, held, parts = 0, 0, list[Floats]()
         for frame in chain(self._frames, (None,)):
             for resampled in self._resampler.resample(frame):
-                parts.append(resampled.to_ndarray().T)
+                parts.append(resampled.to_ndarray().T.astype(np.float32, copy=False))
                 held += len(parts[-1])
             if parts and (held >= frames or frame is None):
                 total += held

@@ -60,7 +60,8 @@ class SpeechDetector:
             return np.zeros(0, dtype=np.bool_)
         # A click is shorter than three hops.
         levels = _medians(np.concatenate(self._levels))
-        return _widened((levels > _background(levels) + _RISE_DB).any(axis=1))
+        rises: NDArray[np.bool_] = np.asarray((levels > _background(levels) + _RISE_DB).any(axis=1))
+        return _widened(rises)
 
     def speech_at(self, seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether there may be speech at these times; in what is too short to tell, there may be."""
