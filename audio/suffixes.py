@@ -7,7 +7,8 @@ from pathlib import PurePath
 AUDIO_SUFFIXES = frozenset(
     {
         ".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".m4b", ".mka",
-        ".mkv", ".mov", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".rf64", ".snd", ".w64", ".wav", ".weba", ".webm", ".wma",
+        ".mkv", ".mov", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".rf64", ".snd", ".w64", ".wav", ".weba",
+        ".webm", ".wma",
     }
 )  # fmt: skip
 """Suffixes of audio files, and of videos, whose sound is read."""
