@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from .decode import AUDIO_SUFFIXES, duration, read, spool, stream
+from .decode import Audio, duration, from_file, from_samples, read, spool, stream
 from .errors import AudioError, AudioNotFoundError, FrontEndError
 from .frontends import Floats, FrontEnd, LogMel, Transform, Waveform
 from .inputs import batch, clip_inputs, extract
-from .rate import SAMPLE_RATE
+from .rate import SAMPLE_RATE, is_plausible_rate
+from .speech import SpeechDetector
+from .suffixes import AUDIO_SUFFIXES, is_audio_name
 from .windows import OVERLAP_SECONDS, WINDOW_SECONDS, Window, windows
 
 __all__ = [
@@ -14,12 +16,14 @@ __all__ = [
     "OVERLAP_SECONDS",
     "SAMPLE_RATE",
     "WINDOW_SECONDS",
+    "Audio",
     "AudioError",
     "AudioNotFoundError",
     "Floats",
     "FrontEnd",
     "FrontEndError",
     "LogMel",
+    "SpeechDetector",
     "Transform",
     "Waveform",
     "Window",
@@ -27,6 +31,10 @@ __all__ = [
     "clip_inputs",
     "duration",
     "extract",
+    "from_file",
+    "from_samples",
+    "is_audio_name",
+    "is_plausible_rate",
     "read",
     "spool",
     "stream",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -13,7 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress
 
-from ..audio import AUDIO_SUFFIXES, AudioError, spool
+from ..audio import AUDIO_SUFFIXES, AudioError, is_audio_name, spool
 from ..errors import QasrError
 from ..runtimes import (
     CACHE,
@@ -24,10 +25,11 @@ from ..runtimes import (
     load,
     select,
 )
-from ..runtimes.ctc.formats import FORMATS, SINGLE, SUFFIXES, json_array
+from ..runtimes.ctc.formats import SINGLE
 from ..version import __version__
 from .common import FAILED, OK, main, together, verbosity
 from .qinfer_options import OPTIONS
+from .qinfer_output import Output, refuse_clashes
 
 EPILOG = """\b
 Examples:
@@ -39,10 +41,12 @@ Examples:
 
 \b
 Folders are searched for audio files. Results go to stdout, everything else to stderr.
-Exit codes: 0 success, 1 a file failed (the others are transcribed), 2 wrong usage.
+Exit codes: 0 success, 1 a file failed (the others are transcribed and written), 2 wrong usage.
 """
 
 STDIN = "-"
+# Names of skipped files in a message.
+_SHOWN = 3
 
 
 @click.command(
@@ -74,12 +78,12 @@ def command(
         raise click.UsageError("stdin (-) can be given once")
     with ExitStack() as stack:
         stdin = stack.enter_context(spool(sys.stdin.buffer)) if STDIN in audio else None
-        inputs, failed = _inputs(audio, stdin)
-        several = len(audio) > 1 or Path(audio[0]).is_dir()
+        inputs, failed = _inputs(audio, stdin, console)
+        several = len(audio) > 1 or _is_folder(audio[0])
         if format_ in SINGLE and output_dir is None and several:
             raise click.UsageError(f"{format_} describes one recording; for several, add --output-dir DIR")
         if output_dir is not None:
-            _refuse_clashes(inputs)
+            refuse_clashes([(one.name, one.output) for one in inputs])
         if not inputs:
             return FAILED
         with console.status("Loading"):
@@ -97,7 +101,7 @@ def command(
             )
         stack.enter_context(model)
         chosen = _levels(levels, model)
-        output = _Output(format_, output_dir, several=several)
+        output = Output(format_, output_dir, several=several)
         for index, result in _in_order(model, [one.source for one in inputs], batch_seconds, console):
             recording = inputs[index]
             if isinstance(result, QasrError):
@@ -105,7 +109,13 @@ def command(
                 # The source of stdin is a temporary file.
                 _report(result.named(recording.name) if isinstance(result, AudioError) else result)
                 continue
-            output.add(select(msgspec.structs.replace(result, audio=recording.name), chosen), recording.output)
+            for note in result.notes:
+                _note(console, f"{recording.name}: {note}")
+            try:
+                output.add(select(msgspec.structs.replace(result, audio=recording.name), chosen), recording.output)
+            except QasrError as error:
+                failed = True
+                _report(error)
         output.finish()
     return FAILED if failed else OK
 
@@ -118,31 +128,6 @@ class _Input(NamedTuple):
     source: Path
     output: Path
     """Path in --output-dir, without the suffix of the format."""
-
-
-class _Output:
-    """Writes results to stdout, or to a file for each recording."""
-
-    def __init__(self, format_: str, folder: Path | None, *, several: bool) -> None:
-        self._format = FORMATS[format_]
-        self._suffix = SUFFIXES[format_]
-        self._folder = folder
-        # One JSON document of several recordings is written when all are transcribed.
-        self._waiting: list[Transcript] | None = [] if format_ == "json" and several and folder is None else None
-
-    def add(self, transcript: Transcript, path: Path) -> None:
-        """Write a transcript, to ``path`` in --output-dir if there is one. Call in the order of the recordings."""
-        if self._folder is not None:
-            _write((self._folder / path).with_suffix(self._suffix), self._format([transcript]))
-        elif self._waiting is not None:
-            self._waiting.append(transcript)
-        else:
-            click.echo(self._format([transcript]), nl=False)
-
-    def finish(self) -> None:
-        """Write the transcripts that were held back."""
-        if self._waiting is not None:
-            click.echo(json_array(self._waiting), nl=False)
 
 
 def _in_order(
@@ -162,7 +147,7 @@ def _in_order(
                 following += 1
 
 
-def _inputs(audio: Sequence[str], stdin: Path | None) -> tuple[list[_Input], bool]:
+def _inputs(audio: Sequence[str], stdin: Path | None, console: Console) -> tuple[list[_Input], bool]:
     """The recordings that the arguments name, and whether an argument failed."""
     inputs: list[_Input] = []
     failed = False
@@ -170,27 +155,52 @@ def _inputs(audio: Sequence[str], stdin: Path | None) -> tuple[list[_Input], boo
         path = Path(name)
         if name == STDIN and stdin is not None:
             inputs.append(_Input("stdin", stdin, Path("stdin")))
-        elif not path.is_dir():
-            inputs.append(_Input(name, path, Path(path.name)))
+        elif not _is_folder(name):
+            inputs.append(_Input(name, path, _output(Path(path.name))))
         else:
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file())
-            if not files:
-                failed = True
-                _report(f"{name}: holds no audio files ({', '.join(sorted(AUDIO_SUFFIXES))})")
-            inputs += [_Input(str(file), file, file.relative_to(path)) for file in files]
+            files, problems = _search(path, console)
+            failed = failed or bool(problems)
+            for problem in problems:
+                _report(problem)
+            inputs += [_Input(str(file), file, _output(file.relative_to(path))) for file in files]
     return inputs, failed
 
 
-def _refuse_clashes(inputs: Sequence[_Input]) -> None:
-    """Raise UsageError if two recordings would be written to one file."""
-    names: dict[Path, str] = {}
-    for one in inputs:
-        path = one.output.with_suffix("")
-        if path in names:
-            raise click.UsageError(
-                f"{names[path]} and {one.name} would be written to one file; name them in separate commands"
-            )
-        names[path] = one.name
+def _is_folder(name: str) -> bool:
+    """Whether there is such a folder. ``Path.is_dir`` raises OSError for a name that is too long."""
+    with suppress(OSError):
+        return Path(name).is_dir()
+    return False
+
+
+def _search(folder: Path, console: Console) -> tuple[list[Path], list[str]]:
+    """Audio files anywhere in ``folder``, in order, and what is wrong. Hidden files and folders are left out."""
+    files: list[Path] = []
+    skipped: list[str] = []
+    problems: list[str] = []
+    walk = os.walk(
+        folder, onerror=lambda error: problems.append(f"{error.filename}: cannot be read ({error.strerror})")
+    )
+    for inside, folders, names in walk:
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(inside, name)
+            if is_audio_name(path):
+                files.append(path)
+            elif not name.startswith("."):
+                skipped.append(str(path.relative_to(folder)))
+    if skipped:
+        shown = ", ".join(sorted(skipped)[:_SHOWN]) + (" …" if len(skipped) > _SHOWN else "")
+        count = "1 file" if len(skipped) == 1 else f"{len(skipped)} files"
+        _note(console, f"{folder}: {count} skipped: {shown}")
+    if not files and not problems:
+        problems.append(f"{folder}: holds no audio files ({', '.join(sorted(AUDIO_SUFFIXES))})")
+    return sorted(files), problems
+
+
+def _output(path: Path) -> Path:
+    """The path without its suffix, if it is one of audio: ``talk.1`` and ``talk.2`` are two recordings."""
+    return path.with_suffix("") if is_audio_name(path) else path
 
 
 def _levels(names: str, model: Model) -> list[str]:
@@ -206,17 +216,10 @@ def _levels(names: str, model: Model) -> list[str]:
     return [level for level in model.levels if level in requested]
 
 
-def _write(path: Path, content: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(content, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise QasrError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+def _note(console: Console, text: str) -> None:
+    """What users should know and is no error."""
+    if not console.quiet:
+        click.echo(f"qinfer: {' '.join(text.split())}", err=True)
 
 
 def _report(error: QasrError | str) -> None:

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..audio import AUDIO_SUFFIXES
+from ..audio import is_audio_name
 from .errors import DataError
 
 # Longest path in a message: a value in place of a path, such as encoded audio, may have any length.
@@ -61,7 +61,7 @@ def audio_files(folder: Path) -> list[Path]:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from None
 
     paths = (Path(inside, name) for inside, _, names in os.walk(folder, onerror=refuse) for name in names)
-    return sorted(path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES)
+    return sorted(path for path in paths if is_audio_name(path))
 
 
 def _shown(path: Path) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..audio import AUDIO_SUFFIXES, duration
+from ..audio import duration, is_audio_name
 from ..errors import MissingExtraError
 from .errors import VersesError
 from .labels import phonetize
@@ -42,7 +42,7 @@ def verse_recordings(verses: str, folder: Path) -> list[VerseRecording]:
     files: dict[Verse, list[Path]] = {}
     for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
         match = _NAME.fullmatch(path.stem)
-        if match and path.suffix.lower() in AUDIO_SUFFIXES and path.is_file():
+        if match and is_audio_name(path) and path.is_file():
             sura, aya = match[1] or match[3], match[2] or match[4]
             files.setdefault((int(sura), int(aya)), []).append(path)
     missing = [verse for verse in requested if verse not in files]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,19 +10,20 @@ from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 
-import numpy as np
-
 from ..artifacts import Artifact, output_index
 from ..audio import OVERLAP_SECONDS, WINDOW_SECONDS, AudioError, Floats, Transform, Window, batch, windows
 from ..errors import QasrError
-from .ctc.decoding import Frames, reduce_logits
+from .ctc.decoding import Frames, reduce_logits, without
 from .ctc.stitching import Stitcher
 from .ctc.transcript import Transcript, transcribe_frames
 from .engine import Engine
-from .errors import RecordingTypeError
+from .errors import OptionError, RecordingTypeError
 from .options import check_seconds
-from .recordings import Recording, Source
+from .recordings import Recording, Source, is_recording, needs_rate
 from .stopwatch import Stopwatch
+
+NO_SPEECH = "holds no speech: nothing in it rises above its background"
+"""The note of a transcript that is empty for this reason."""
 
 _Result = tuple[int, Transcript | QasrError]
 """Index of a recording among those given, and its transcript or error."""
@@ -73,31 +73,39 @@ class Model:
         self._window_seconds = window_seconds
         self._overlap_seconds = min(overlap_seconds, window_seconds / 2)
 
-    def transcribe(self, source: Source) -> Transcript:
-        """Transcribe one recording of any length. Raises AudioError, RecordingTypeError or InferenceError."""
-        with closing(Recording(source, 0)) as recording:
+    def transcribe(self, source: Source, *, sample_rate: float | None = None) -> Transcript:
+        """Transcribe one recording of any length; see ``Source``. Bare samples need their ``sample_rate`` in Hz.
+
+        Raises AudioError, RecordingTypeError, OptionError (a rate that is missing or no rate) or InferenceError.
+        """
+        with closing(Recording(source, 0, sample_rate)) as recording:
             return self._transcribe(recording)
 
-    def transcribe_batch(self, sources: Sequence[Source], batch_seconds: float = 60.0) -> list[Transcript]:
+    def transcribe_batch(
+        self, sources: Sequence[Source], batch_seconds: float = 60.0, *, sample_rate: float | None = None
+    ) -> list[Transcript]:
         """Transcribe several recordings. Transcripts have the order of ``sources``; the first error is raised."""
         transcripts: dict[int, Transcript] = {}
-        for index, result in self.transcribe_many(sources, batch_seconds):
+        for index, result in self.transcribe_many(sources, batch_seconds, sample_rate=sample_rate):
             if isinstance(result, QasrError):
                 raise result
             transcripts[index] = result
         return [transcripts[index] for index in range(len(sources))]
 
-    def transcribe_many(self, sources: Sequence[Source], batch_seconds: float = 60.0) -> Iterator[_Result]:
+    def transcribe_many(
+        self, sources: Sequence[Source], batch_seconds: float = 60.0, *, sample_rate: float | None = None
+    ) -> Iterator[_Result]:
         """Transcribe recordings in any order: yields the index in ``sources``, and a transcript or an error.
 
         Recordings of similar length go through the engine together, padded and masked; such a batch has at most
-        ``batch_seconds`` of audio, including padding. Those longer than a window go alone. Raises OptionError, and
-        RecordingTypeError for a single recording in place of a sequence.
+        ``batch_seconds`` of audio, including padding. Those longer than a window go alone. ``sample_rate`` is that of
+        all bare samples among them. Raises OptionError, and RecordingTypeError for a single recording in place of a
+        sequence.
         """
         check_seconds("batch_seconds", batch_seconds)
-        if isinstance(sources, str | bytes | os.PathLike | np.ndarray) or not isinstance(sources, Iterable):
+        if is_recording(sources) or not isinstance(sources, Iterable):
             raise RecordingTypeError(f"{type(sources).__name__} as several recordings", "a list of recordings")
-        return self._transcribe_many(list(sources), batch_seconds)
+        return self._transcribe_many(list(sources), batch_seconds, sample_rate)
 
     def close(self) -> None:
         """Release the engine."""
@@ -111,12 +119,15 @@ class Model:
     ) -> None:
         self.close()
 
-    def _transcribe_many(self, sources: Sequence[Source], batch_seconds: float) -> Iterator[_Result]:
+    def _transcribe_many(
+        self, sources: Sequence[Source], batch_seconds: float, sample_rate: float | None
+    ) -> Iterator[_Result]:
         short: list[tuple[float, int, Recording]] = []
         for index, source in enumerate(sources):
             try:
-                recording = Recording(source, index)
-            except RecordingTypeError as error:
+                is_file = not needs_rate(source)
+                recording = Recording(source, index, None if is_file else sample_rate)
+            except (RecordingTypeError, OptionError) as error:
                 yield index, error
                 continue
             try:
@@ -230,12 +241,16 @@ class Model:
             ]
 
     def _transcript(self, frames: Frames, recording: Recording) -> Transcript:
+        speech = recording.speech(len(frames), self.manifest.frame_rate_hz)
+        notes = recording.notes if speech.any() else [*recording.notes, NO_SPEECH]
         return transcribe_frames(
-            frames,
+            without(frames, speech, self.manifest.levels),
             self.manifest.levels,
             audio=recording.name,
             seconds=recording.seconds,
             frame_rate_hz=self.manifest.frame_rate_hz,
+            channel=recording.channel,
+            notes=notes,
         )
 
 

@@ -179,7 +179,8 @@ def _once(
 def _answer(model: Model, setup: Setup, indices: Sequence[int], transcripts: dict[int, list[str]]) -> tuple[float, ...]:
     """Transcribe a batch of clips. Returns the seconds of features, inference and decoding."""
     before = model.stopwatch.read()
-    results = model.transcribe_batch([setup.clips[index] for index in indices], batch_seconds=_BATCH_SECONDS)
+    clips = [setup.clips[index] for index in indices]
+    results = model.transcribe_batch(clips, batch_seconds=_BATCH_SECONDS, sample_rate=SAMPLE_RATE)
     spent = tuple(after - earlier for after, earlier in zip(model.stopwatch.read(), before, strict=True))
     first = model.levels[0]
     for index, transcript in zip(indices, results, strict=True):

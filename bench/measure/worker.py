@@ -83,7 +83,7 @@ def execute(plan: Plan, interpreter_seconds: float, alive: Callable[[], None]) -
     # Reading the file is not timed: a server receives samples from its clients.
     lap()
     with Model(artifact, engine, transform=transform) as model:
-        model.transcribe(first)
+        model.transcribe(first, sample_rate=audio.SAMPLE_RATE)
         yield Loaded(
             interpreter_seconds=interpreter_seconds,
             import_seconds=import_seconds,

@@ -74,6 +74,16 @@ def reduce_logits(logits: Mapping[str, Floats], clip: int, length: int, vocabula
     return Frames(best, confidence, blank)
 
 
+def without(frames: Frames, kept: NDArray[np.bool_], vocabularies: Vocabularies) -> Frames:
+    """``frames`` with blanks in every level where not ``kept`` (frames,)."""
+    blanks = np.array([vocabulary.blank for vocabulary in vocabularies.values()], dtype=np.int32)
+    return Frames(
+        np.where(kept, frames.best, blanks[:, None]),
+        np.where(kept, frames.confidence, np.float32(1.0)),
+        np.where(kept, frames.blank, np.float32(0.0)),
+    )
+
+
 def collapse(best: NDArray[np.int32], confidence: Floats, blank: int) -> Runs:
     """Merge repeated tokens and drop blanks of one level's best path (frames,)."""
     if best.size == 0:

@@ -30,17 +30,17 @@ def json(transcripts: Sequence[Transcript]) -> str:
 
 def json_object(transcript: Transcript) -> str:
     """One object."""
-    return _indented(msgspec.json.encode(transcript))
+    return _indented(_encoded(transcript))
 
 
 def json_array(transcripts: Sequence[Transcript]) -> str:
     """An array of objects, for any number of recordings."""
-    return _indented(msgspec.json.encode(list(transcripts)))
+    return _indented(b"[" + b",".join(_encoded(transcript) for transcript in transcripts) + b"]")
 
 
 def jsonl(transcripts: Sequence[Transcript]) -> str:
     """One object in each line, for each recording."""
-    return "".join(msgspec.json.encode(transcript).decode() + "\n" for transcript in transcripts)
+    return "".join(_encoded(transcript).decode() + "\n" for transcript in transcripts)
 
 
 def srt(transcripts: Sequence[Transcript]) -> str:
@@ -103,6 +103,12 @@ def _cues(transcripts: Sequence[Transcript]) -> Iterator[_Cue]:
 
 def _with_level_names(texts: dict[str, str]) -> list[str]:
     return list(texts.values()) if len(texts) == 1 else [f"{level}: {text}" for level, text in texts.items()]
+
+
+def _encoded(transcript: Transcript) -> bytes:
+    """JSON. A file name that is not UTF-8, which Python keeps as surrogates, has its other bytes escaped."""
+    name = transcript.audio.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return msgspec.json.encode(msgspec.structs.replace(transcript, audio=name))
 
 
 def _indented(encoded: bytes) -> str:

@@ -72,10 +72,21 @@ class Transcript(msgspec.Struct, frozen=True):
     levels: dict[str, LevelResult]
     groups: list[Group]
     segments: list[Segment]
+    channel: str | None = None
+    """``mix``, or the number of the channel that was transcribed, from 1; None for audio with one channel."""
+    notes: list[str] = []
+    """What a header stated wrongly, which channel was chosen and why, whether there is no speech."""
 
 
 def transcribe_frames(
-    frames: Frames, vocabularies: Vocabularies, *, audio: str, seconds: float, frame_rate_hz: float
+    frames: Frames,
+    vocabularies: Vocabularies,
+    *,
+    audio: str,
+    seconds: float,
+    frame_rate_hz: float,
+    channel: str | None = None,
+    notes: Sequence[str] = (),
 ) -> Transcript:
     """The transcript of a recording's frames. ``seconds`` is its duration, ``audio`` its name."""
     runs = {
@@ -91,6 +102,8 @@ def transcribe_frames(
         levels=levels,
         groups=_groups(levels),
         segments=_segments(_units(first, levels[first], vocabularies[first].word_delimiter is not None)),
+        channel=channel,
+        notes=list(notes),
     )
 
 

@@ -113,7 +113,7 @@ def test_samples_that_are_not_finite(write_audio, speechlike, value):
         read(path)
 
 
-@pytest.mark.parametrize("name", ["a.flac", "a.wav", "a.ogg", "a.mp3", "a.aiff"])
+@pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.mp3"])
 def test_truncated(write_audio, speechlike, name):
     path = write_audio(name, speechlike(3.0))
     data = path.read_bytes()
@@ -145,11 +145,19 @@ def test_too_few_samples_for_one_at_the_models_rate(write_audio):
     assert read(write_audio("a.wav", np.zeros(1, np.float32), 48_000)).size == 0
 
 
-@pytest.mark.parametrize("name", ["a.mp3", "a.ogg"])
-def test_joined_files_are_refused_because_only_the_first_would_be_read(write_audio, speechlike, name):
-    path = write_audio(name, speechlike(6.0))
+def test_joined_ogg_is_refused_because_only_the_first_would_be_read(write_audio, speechlike):
+    path = write_audio("a.ogg", speechlike(6.0))
     path.write_bytes(2 * path.read_bytes())
-    with pytest.raises(AudioError, match=rf"{name}: continues after the 6\.0 s that its header states"):
+    with pytest.raises(AudioError, match=r"a\.ogg: continues after the 6\.0 s that its header states"):
+        read(path)
+
+
+def test_joined_mp3_is_refused_without_pyav_and_read_with_it(write_audio, speechlike, monkeypatch):
+    path = write_audio("a.mp3", speechlike(6.0))
+    path.write_bytes(2 * path.read_bytes())
+    assert read(path).size / RATE == pytest.approx(12.0, abs=0.2)
+    monkeypatch.setattr("qasr.audio.decode.installed", lambda _: False)
+    with pytest.raises(AudioError, match=r"a\.mp3: continues after the 6\.0 s that its header states"):
         read(path)
 
 
@@ -204,10 +212,22 @@ def test_wav_of_unknown_length(write_audio, speechlike, stated):
     np.testing.assert_array_equal(read(path), samples)
 
 
+@pytest.mark.parametrize("rate", [0, 1, 3_999, 768_001, 2_000_000_000])
+def test_impossible_rates_are_refused_at_once(write_audio, speechlike, rate):
+    """A rate of 1 Hz makes hours of a small file, one of 2 GHz a block of 80 GB."""
+    path = write_audio("a.wav", speechlike(1.0))
+    data = bytearray(path.read_bytes())
+    data[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(data)
+    for call in (read, duration):
+        with pytest.raises(AudioError, match=r"a\.wav: states a sample rate of .* Hz, and recordings have 4,000 to"):
+            call(path)
+
+
 def test_a_header_cannot_ask_for_memory(write_audio, speechlike):
-    """A rate of 2 GHz would make a block of ten seconds 80 GB large."""
-    data = bytearray(write_audio("a.wav", speechlike(1.0)).read_bytes())
-    data[24:28] = (2_000_000_000).to_bytes(4, "little")
+    data = bytearray(write_audio("a.wav", np.tile(speechlike(1.0)[:, None], 8)).read_bytes())
+    data[22:24] = (1_000).to_bytes(2, "little")
+    data[24:28] = (700_000).to_bytes(4, "little")
     path = write_audio("b.wav", speechlike(1.0))
     path.write_bytes(data)
     tracemalloc.start()
@@ -222,6 +242,9 @@ def test_header_only_files_of_every_kind_do_not_crash(write_audio, speechlike):
         path = write_audio(name, speechlike(1.0))
         for size in (1, 4, 12, 44, 100, 300):
             (path.parent / "cut").write_bytes(path.read_bytes()[:size])
+            if name == "a.wav" and size > 44:
+                assert read(path.parent / "cut").size == (size - 44) // 2
+                continue
             with pytest.raises(AudioError):
                 read(path.parent / "cut")
     assert soundfile.available_formats()["FLAC"]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,9 +60,16 @@ def test_files_folders_and_order(run, toy, write_audio, make_tones):
     write_audio("dir/deeper/0.mp3", make_tones("bca"), subtype="MPEG_LAYER_III")
     (folder := write_audio("dir/3.WAV", make_tones("acb")).parent).joinpath("notes.txt").write_text("no audio")
     first = write_audio("z.ogg", make_tones("cba"))
+    (folder / "._1.wav").write_bytes(b"what a system keeps beside 1.wav")
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "x.wav").write_bytes(b"no audio")
     done = run(first, folder, "--artifact", toy.folder)
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, f"qinfer: {folder}: 1 file skipped: notes.txt\n")
     assert done.out.splitlines() == ["cba", "abcabc", "cab", "acb", "bca"]
+    assert run(folder, "--artifact", toy.folder, "-q").err == ""
+    for name in ("a.pdf", "b.pdf", "c.pdf"):
+        (folder / name).write_text("no audio")
+    assert run(folder, "--artifact", toy.folder).err == f"qinfer: {folder}: 4 files skipped: a.pdf, b.pdf, c.pdf …\n"
 
 
 @pytest.mark.parametrize("name", ["clip.wav", "clip.flac"])
@@ -178,6 +186,78 @@ def test_an_output_dir_that_cannot_be_written(run, toy, clip, tmp_path):
     done = run(clip, "--artifact", toy.folder, "--output-dir", tmp_path / "file" / "out")
     assert done.code == 1
     assert "cannot be written" in done.err
+
+
+def test_names_that_are_not_utf_8(run, toy, clip, tmp_path):
+    (folder := tmp_path / "names").mkdir()
+    name = os.fsdecode(b"b\xff.wav")
+    (folder / name).write_bytes(clip.read_bytes())
+    (folder / "c.wav").write_bytes(clip.read_bytes())
+    for form in ("json", "jsonl"):
+        done = run(folder, "--artifact", toy.folder, "--format", form)
+        assert (done.code, done.err) == (0, "")
+        results = json.loads(done.out) if form == "json" else [json.loads(line) for line in done.out.splitlines()]
+        assert [result["audio"] for result in results] == [f"{folder}/b\\xff.wav", f"{folder}/c.wav"]
+    done = run(folder, "--artifact", toy.folder, "--format", "json", "--output-dir", tmp_path / "out")
+    assert done.code == 0
+    assert sorted(os.fsencode(path.name) for path in (tmp_path / "out").iterdir()) == [b"b\xff.json", b"c.json"]
+
+
+def test_output_names_that_are_too_long(run, toy, clip, tmp_path):
+    (folder := tmp_path / "names").mkdir()
+    for name in ("a" * 250 + ".wav", "b" * 251 + ".wav", "c.wav"):
+        (folder / name).write_bytes(clip.read_bytes())
+    done = run(folder, "--artifact", toy.folder, "--format", "json", "--output-dir", tmp_path / "out")
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert line.startswith("qinfer: error: ")
+    assert line.endswith("b.json: cannot be written (File name too long)")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a" * 250 + ".json", "c.json"]
+    long = run("y" * 5_000, clip, "--artifact", toy.folder)
+    assert (long.code, long.out) == (1, "abcab\n")
+    assert "File name too long" in long.err
+
+
+def test_an_output_folder_that_fills_up(run, toy, clip, tmp_path, monkeypatch):
+    (folder := tmp_path / "names").mkdir()
+    for name in ("a.wav", "b.wav", "c.wav"):
+        (folder / name).write_bytes(clip.read_bytes())
+    write = Path.write_text
+
+    def full(path, content, **options):
+        if "b.wav" in content:
+            write(path, content[:5], **options)
+            raise OSError(28, "No space left on device")
+        return write(path, content, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    done = run(folder, "--artifact", toy.folder, "--format", "json", "--output-dir", tmp_path / "out")
+    assert done.code == 1
+    assert done.err == f"qinfer: error: {tmp_path / 'out' / 'b.json'}: cannot be written (No space left on device)\n"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.json", "c.json"]
+
+
+def test_dots_in_names_are_no_suffixes(run, toy, clip, tmp_path):
+    for name in ("talk.1", "talk.2", "talk.3.wav"):
+        (tmp_path / name).write_bytes(clip.read_bytes())
+    inputs = [tmp_path / name for name in ("talk.1", "talk.2", "talk.3.wav")]
+    assert run(*inputs, "--artifact", toy.folder, "--output-dir", tmp_path / "out").code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["talk.1.txt", "talk.2.txt", "talk.3.txt"]
+
+
+def test_notes_are_on_stderr_and_in_json(run, toy, write_audio, make_tones):
+    samples = make_tones("abcab")
+    path = write_audio("x.wav", np.stack([samples, -samples], axis=1))
+    data = bytearray(path.read_bytes())
+    position = data.index(b"data") + 4
+    data[position : position + 4] = (64_000).to_bytes(4, "little")
+    path.write_bytes(data)
+    done = run(path, "--artifact", toy.folder, "--format", "json")
+    result = json.loads(done.out)
+    assert (done.code, result["text"], result["channel"], len(result["notes"])) == (0, "abcab", "1", 2)
+    assert done.err.splitlines() == [f"qinfer: {path}: {note}" for note in result["notes"]]
+    assert result["notes"][0] == "its header states 1.0 s, and it has 1.6 s: all were read"
+    assert run(path, "--artifact", toy.folder, "-q").err == ""
 
 
 def test_an_empty_folder(run, toy, clip, tmp_path):

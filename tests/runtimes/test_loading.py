@@ -120,7 +120,7 @@ def test_a_model_file_that_is_no_model(tmp_path, make_manifest):
 def test_logits_that_are_not_finite(tmp_path, make_manifest):
     artifact = publish(tmp_path / "a", make_manifest(), constant_model(LEVELS, np.nan))
     with pytest.raises(InferenceError) as error:
-        load(artifact.folder).transcribe(np.zeros(16_000, np.float32))
+        load(artifact.folder).transcribe(np.zeros(16_000, np.float32), sample_rate=16_000)
     assert "logits for letters that are not finite" in one_line(error)
 
 

@@ -56,8 +56,9 @@ def test_the_same_transcripts(device, toy, make_tones):
     engine = load_engine(toy, EngineOptions())
     texts = ["abc", "cab" * 20]
     with Model(toy, engine, 4.0, 1.0, transform=TorchFbank(device)) as model:
-        assert [transcript.text for transcript in model.transcribe_batch([make_tones(text) for text in texts])] == texts
-        assert model.transcribe(make_tones("abc")).text == "abc"
+        many = model.transcribe_batch([make_tones(text) for text in texts], sample_rate=16_000)
+        assert [transcript.text for transcript in many] == texts
+        assert model.transcribe(make_tones("abc"), sample_rate=16_000).text == "abc"
 
 
 @pytest.mark.parametrize(
@@ -88,4 +89,4 @@ def test_without_torch(toy, monkeypatch):
     monkeypatch.setattr(loading, "installed", lambda name: False)
     with pytest.raises(MissingExtraError, match=r"torch is not installed; type: pip install 'qasr\[torch\]'"):
         load(toy.folder, features="cuda")
-    assert load(toy.folder).transcribe(np.zeros(16_000, np.float32)).text == ""
+    assert load(toy.folder).transcribe(np.zeros(16_000, np.float32), sample_rate=16_000).text == ""

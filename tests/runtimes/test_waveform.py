@@ -75,16 +75,17 @@ def test_batches_and_windows(artifact, make_tones):
     texts = ["abc", "cab" * 9, "b", "abcab" * 3]
     recordings = [make_tones(text) for text in texts]
     engine = load_engine(artifact, EngineOptions())
-    whole = [Model(artifact, engine, 60.0).transcribe(recording) for recording in recordings]
+    whole = [Model(artifact, engine, 60.0).transcribe(recording, sample_rate=16_000) for recording in recordings]
     assert [transcript.text for transcript in whole] == texts
     windowed = Model(artifact, engine, 2.5, 1.0)
-    assert [transcript.text for transcript in windowed.transcribe_batch(recordings)] == texts
+    many = windowed.transcribe_batch(recordings, sample_rate=16_000)
+    assert [transcript.text for transcript in many] == texts
     for transcript, recording in zip(whole, recordings, strict=True):
-        tokens = windowed.transcribe(recording).levels["letters"].tokens
+        tokens = windowed.transcribe(recording, sample_rate=16_000).levels["letters"].tokens
         for token, expected in zip(tokens, transcript.levels["letters"].tokens, strict=True):
             assert token.start == pytest.approx(expected.start, abs=0.021)
 
 
 def test_too_short(artifact):
     with load(artifact.folder) as model, pytest.raises(AudioError, match=r"samples 0: lasts 25 ms, .* needs 25 ms"):
-        model.transcribe(np.zeros(KERNEL - 1, np.float32))
+        model.transcribe(np.zeros(KERNEL - 1, np.float32), sample_rate=16_000)

@@ -22,7 +22,8 @@ class FakeModel:
         self.seconds = seconds
         self.calls = []
 
-    def transcribe_batch(self, clips, batch_seconds):
+    def transcribe_batch(self, clips, batch_seconds, sample_rate):
+        assert sample_rate == 16_000
         assert batch_seconds >= 1e9  # never splits a batch
         self.calls.append([clip.size for clip in clips])
         with self.stopwatch.running("inference"):

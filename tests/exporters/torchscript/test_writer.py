@@ -148,5 +148,5 @@ def test_engine_of_the_process_is_put_back(exported):
     before = torch.backends.quantized.engine
     exported("torchscript-qnnpack", "dynamic")
     with load(exported("torchscript-qnnpack", "dynamic").folder, trust_code=True) as model:
-        model.transcribe(np.zeros(16_000, np.float32))
+        model.transcribe(np.zeros(16_000, np.float32), sample_rate=16_000)
     assert torch.backends.quantized.engine == before

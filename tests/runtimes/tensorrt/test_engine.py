@@ -239,7 +239,7 @@ def test_longer_recordings_go_through_in_windows(make_artifact, gpu):
     gpu(largest=(4, 150))
     samples = np.random.default_rng(0).standard_normal(16_000 * 10).astype(np.float32)
     with load(make_artifact(InputLimits(1, 150, 4)).folder, device="cuda") as model:
-        result = model.transcribe(samples)
+        result = model.transcribe(samples, sample_rate=16_000)
     assert result.seconds == 10.0
 
 
