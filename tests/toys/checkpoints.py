@@ -1,4 +1,4 @@
-"""A zoo of small random checkpoints: the shapes in which people bring a Wav2Vec2-BERT."""
+"""Small random checkpoints of the shapes in which people bring a Wav2Vec2-BERT."""
 
 from __future__ import annotations
 
@@ -34,17 +34,36 @@ WORDS = {"|": 0, "a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "'": 6, "[UNK]": 7, "[P
 
 @dataclass(frozen=True)
 class Shape:
-    write: Callable[[Path], None]
+    write: Callable[..., None]
     """Writes a checkpoint into a folder."""
-    frame_rate_hz: float = 50.0
-    layers: int = 8
-    """Linears but for the first and the last, which stay float: 8 a conformer layer, 6 an adapter layer."""
-    gates: int = 1
-    """Of these, those in front of a gated linear unit."""
-    convolutions: int = 2
-    """Of these, those that are convolutions in the stock module."""
-    attentions: int = 1
-    """Layers with a fused q, k and v, which are three in the stock module."""
+    adapters: int = 0
+    """Layers of the adapter, each of stride 2."""
+    projected: bool = False
+    """Whether the adapter has another width than the encoder."""
+
+    @property
+    def frame_rate_hz(self) -> float:
+        return 50.0 / 2**self.adapters
+
+    @property
+    def layers(self) -> int:
+        """Linears but for the first and the last, which stay float: 8 of the conformer layer, 6 an adapter layer."""
+        return 8 + 6 * self.adapters + self.projected
+
+    @property
+    def gates(self) -> int:
+        """Of these, those in front of a gated linear unit."""
+        return 1 + 2 * self.adapters
+
+    @property
+    def convolutions(self) -> int:
+        """Of these, those that are convolutions in the stock module."""
+        return 2 + 2 * self.adapters
+
+    @property
+    def attentions(self) -> int:
+        """Layers with a fused q, k and v, which are three in the stock module."""
+        return 1 + self.adapters
 
 
 def save(model: PreTrainedModel, folder: Path, **saving: object) -> None:
@@ -86,25 +105,22 @@ def words_tokenizer(folder: Path, vocabulary: dict[str, int] = WORDS, **changes:
 
 
 SHAPES = {
-    # As obadx/muaalem-model-v3_0 has them: an adapter of stride 2.
-    "recitation": Shape(
-        partial(write_recitation, add_adapter=True), 25.0, layers=8 + 6, gates=1 + 2, convolutions=2 + 2, attentions=2
-    ),
-    "no adapter": Shape(write_recitation),
-    # One more Linear, because the adapter has another width.
+    # That of obadx/muaalem-model-v3_0: an adapter of one layer.
+    "recitation": Shape(partial(write_recitation, add_adapter=True), adapters=1),
+    "no adapter": Shape(partial(write_recitation, hidden_act="gelu")),
     "two adapters": Shape(
-        partial(write_words, add_adapter=True, num_adapter_layers=2, output_hidden_size=128),
-        12.5,
-        layers=8 + 1 + 2 * 6,
-        gates=1 + 4,
-        convolutions=2 + 4,
-        attentions=3,
+        partial(
+            write_words,
+            add_adapter=True,
+            num_adapter_layers=2,
+            output_hidden_size=128,
+            hidden_act="relu",
+            adapter_act="gelu",
+        ),
+        adapters=2,
+        projected=True,
     ),
-    "words": Shape(write_words),
-    "bf16": Shape(partial(write_words, dtype=torch.bfloat16)),
-    "sharded": Shape(partial(write_words, shard="100KB")),
+    # As large models are stored.
+    "words": Shape(partial(write_words, dtype=torch.bfloat16, shard="100KB")),
     "no positions": Shape(partial(write_words, position_embeddings_type=None)),
-    "gelu": Shape(partial(write_words, hidden_act="gelu")),
-    "relu": Shape(partial(write_words, hidden_act="relu", adapter_act="gelu", add_adapter=True), 25.0),
 }
-"""By name. The tokenizer's blank differs from the configuration's in none of them."""
