@@ -14,10 +14,13 @@ def token_ids(text: str, vocabulary: LevelVocabulary) -> tuple[tuple[int, ...], 
     """
     ids: list[int] = []
     unknown: list[str] = []
-    known = {token: index for index, token in enumerate(vocabulary.tokens) if token and index not in vocabulary.specials}
+    known = {
+        token: index for index, token in enumerate(vocabulary.tokens) if token and index not in vocabulary.specials
+    }
     if vocabulary.word_delimiter is not None:
         text = " ".join(text.split())
-        known[" "] = known.pop(vocabulary.word_delimiter)
+        known.pop(vocabulary.word_delimiter, None)
+        known[" "] = vocabulary.tokens.index(vocabulary.word_delimiter)
     if vocabulary.lower_case:
         text = text.upper()
     longest_first = sorted(known, key=len, reverse=True)

@@ -82,7 +82,9 @@ def load_weights(model: nn.Module, files: list[Path], optional: Collection[str] 
         for entry in _entries(stack, files):
             name = entry.name if entry.name in expected else _unwrapped(entry.name)
             if name in stored:
-                raise CheckpointError(f"{files[0].parent}: has {stored[name].name} and {entry.name}, which are the same")
+                raise CheckpointError(
+                    f"{files[0].parent}: has {stored[name].name} and {entry.name}, which are the same"
+                )
             stored[name] = entry
         shapes = {name: entry.shape for name, entry in stored.items() if name in expected or name not in optional}
         _check(

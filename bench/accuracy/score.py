@@ -53,7 +53,9 @@ def measure_accuracy(transcripts: Sequence[Tokens], data: LabelledSet, vocabular
     return msgspec.structs.replace(
         accuracy,
         words=_errors(hypotheses, labels),
-        characters=_errors([list(" ".join(words)) for words in hypotheses], [list(" ".join(words)) for words in labels]),
+        characters=_errors(
+            [list(" ".join(words)) for words in hypotheses], [list(" ".join(words)) for words in labels]
+        ),
     )
 
 

@@ -43,8 +43,6 @@ def read_settings(folder: Path) -> dict[str, Any]:
         raise UnsupportedModelError(f"{path}: auto_map (a tokenizer with code of its own) is not supported")
     if not isinstance(settings.get("replace_word_delimiter_char", ""), str):
         raise UnsupportedModelError(f"{path}: replace_word_delimiter_char must be a text")
-    if settings.get("pad_token", _PAD) is None:
-        raise UnsupportedModelError(f"{path}: pad_token is null, but it is the CTC blank; name the blank's token")
     return settings
 
 
@@ -62,8 +60,11 @@ def read_level(
 
     ``language``: the key of ``ids`` in a nested ``vocab.json``. ``blank``: the configuration's ``pad_token_id``, which
     counts where the tokenizer names no token for padding, and in models of several heads, which share one tokenizer.
-    Raises CheckpointError, VocabularyMismatchError.
+    Raises CheckpointError, UnsupportedModelError, VocabularyMismatchError.
     """
+    if one_head and settings.get("pad_token", _PAD) is None:
+        path = folder / _CONFIG_FILE
+        raise UnsupportedModelError(f"{path}: pad_token is null, but it is the CTC blank; name the blank's token")
     changes: dict[str, Any] = {} if language is None else {"target_lang": language}
     added = read_object(folder / _ADDED_FILE) if (folder / _ADDED_FILE).is_file() else {}
     if not settings:
@@ -73,11 +74,13 @@ def read_level(
         changes["pad_token"] = _token_at(blank, {**added, **ids}, size)
     tokenizer = _open(folder, changes)
     tokens = _tokens(tokenizer, ids, size)
-    # Asked of the settings: transformers 5 forgets a stored delimiter other than its own.
+    # Read from the settings: transformers 5 forgets a stored delimiter other than its own.
     delimiter = _content(settings.get("word_delimiter_token", _DELIMITER))
     pad, space = str(tokenizer.pad_token), tokenizer.replace_word_delimiter_char
     if pad not in tokens:
-        raise VocabularyMismatchError(f"the tokenizer's pad_token {pad!r}, the CTC blank, is not among its {size} tokens")
+        raise VocabularyMismatchError(
+            f"the tokenizer's pad_token {pad!r}, the CTC blank, is not among its {size} tokens"
+        )
     special = {pad, *(token for token in tokenizer.all_special_tokens if token != delimiter)}
     if delimiter is not None and not space:  # it is nothing in a text, and separates no words
         special.add(delimiter)
@@ -115,7 +118,9 @@ def _tokens(tokenizer: Any, ids: Mapping[str, int], size: int) -> list[str]:
 
 def _token_at(blank: int | None, ids: Mapping[str, int], size: int) -> str:
     if blank is None:
-        raise VocabularyMismatchError("neither config.json (pad_token_id) nor the tokenizer (pad_token) names the blank")
+        raise VocabularyMismatchError(
+            "neither config.json (pad_token_id) nor the tokenizer (pad_token) names the blank"
+        )
     token = next((token for token, index in ids.items() if index == blank), None)
     if token is None:
         raise VocabularyMismatchError(f"the blank (pad_token_id {blank}) is not among its {size} ids")

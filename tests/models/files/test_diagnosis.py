@@ -40,7 +40,9 @@ def test_state_of_a_training(tmp_path):
     for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"):
         (tmp_path / name).write_text("{}")
     message = problem(tmp_path)
-    assert "state of a training (optimizer.pt, rng_state.pth, scheduler.pt and 1 more) and no model; name the" in message
+    assert (
+        "state of a training (optimizer.pt, rng_state.pth, scheduler.pt and 1 more) and no model; name the" in message
+    )
 
 
 def test_state_of_a_training_beside_a_configuration(stock_checkpoint):
@@ -109,14 +111,17 @@ def test_prefixes_of_training_are_accepted(stock_checkpoint, prefix):
 def test_prefixes_inside_names_and_of_some_weights(stock_checkpoint):
     """What torch.compile leaves where only the encoder was compiled."""
     change_weights(
-        stock_checkpoint, lambda weights: {name.replace(".encoder.", ".encoder._orig_mod."): weights[name] for name in weights}
+        stock_checkpoint,
+        lambda weights: {name.replace(".encoder.", ".encoder._orig_mod."): weights[name] for name in weights},
     )
     with open_checkpoint(str(stock_checkpoint)) as checkpoint:
         checkpoint.stock()
 
 
 def test_one_weight_under_two_names(stock_checkpoint):
-    change_weights(stock_checkpoint, lambda weights: weights.update({"module.lm_head.bias": weights["lm_head.bias"] + 1}))
+    change_weights(
+        stock_checkpoint, lambda weights: weights.update({"module.lm_head.bias": weights["lm_head.bias"] + 1})
+    )
     assert "has lm_head.bias and module.lm_head.bias, which are the same" in problem(stock_checkpoint)
 
 

@@ -79,8 +79,8 @@ def test_random_logits(tmp_path, case):
 
 
 @pytest.mark.parametrize("case", TOKENIZERS.values(), ids=TOKENIZERS)
-def test_transformers_own_merging(tmp_path, case):
-    """Where only blanks and other specials stand between two equal tokens in no case, nothing is left to say."""
+def test_random_paths_decoded_by_transformers_alone(tmp_path, case):
+    """No two equal tokens have only special tokens between them; see ``test_doubled_letters``."""
     tokenizer = write(tmp_path, **case)
     vocabulary = read(tmp_path, len(tokenizer))
     random = np.random.default_rng(1)
@@ -161,7 +161,10 @@ def test_a_part_of_a_nested_vocabulary(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tokenizer_class": "Wav2Vec2PhonemeCTCTokenizer"}, "tokenizer_class 'Wav2Vec2PhonemeCTCTokenizer' is not sup"),
+        (
+            {"tokenizer_class": "Wav2Vec2PhonemeCTCTokenizer"},
+            "tokenizer_class 'Wav2Vec2PhonemeCTCTokenizer' is not sup",
+        ),
         ({"auto_map": {"AutoTokenizer": ["code.Tokenizer", None]}}, "auto_map .* is not supported"),
         ({"pad_token": None}, "pad_token is null, but it is the CTC blank"),
         ({"replace_word_delimiter_char": None}, "replace_word_delimiter_char must be a text"),
