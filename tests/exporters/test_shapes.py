@@ -82,7 +82,7 @@ def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory, write_clips: Callable[..., Path]) -> Path:
-    return write_clips(tmp_path_factory.mktemp("clips"), count=12, labels=False)
+    return write_clips(tmp_path_factory.mktemp("clips"), count=20, labels=False)
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +118,9 @@ def request_of(target: str, shape: Shape, checkpoint: Path, clips: Path, folder:
         path.write_text(yaml.safe_dump(formats, sort_keys=False), encoding="utf-8")
         request = replace(request, mixing=MixingRequest(precision_map=str(path)))
     if resolve(request).needs_calibration:
-        request = replace(request, calibration=CalibrationRequest(source=clips, clips=6))
+        # GPTQ needs as many frames as a layer has inputs: up to 384 here, and two adapter layers leave 12.5 a second.
+        count = 20 if shape.adapters > 1 and row.formats else 6
+        request = replace(request, calibration=CalibrationRequest(source=clips, clips=count))
     return request
 
 
