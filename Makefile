@@ -88,7 +88,7 @@ contracts: $(VENV)/ready
 unit: $(VENV)/ready
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# Every target with a checkpoint of the recitation model's shape: a few minutes, of which `make test` runs a part.
+# Every target with small checkpoints of two shapes: a few minutes, of which `make test` runs a part.
 shapes: $(VENV)/ready
 	QASR_ALL_SHAPES=1 $(BIN)/pytest -n 2 tests/exporters/test_shapes.py
 

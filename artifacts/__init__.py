@@ -29,6 +29,7 @@ from .manifest import (
 )
 from .staging import Staging, create, put_in_place, staging_folder
 from .subsampling import Stride, output_index, output_lengths, output_rate
+from .text import text_of, token_text
 
 __all__ = [
     "MANIFEST_NAME",
@@ -60,6 +61,8 @@ __all__ = [
     "read",
     "sha256_of_file",
     "staging_folder",
+    "text_of",
     "token_ids",
+    "token_text",
     "tokenize",
 ]

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 from .manifest import LevelVocabulary
+from .text import token_text
 
 
 def token_ids(text: str, vocabulary: LevelVocabulary) -> tuple[tuple[int, ...], list[str]]:
-    """Ids of the tokens of ``text``, and the characters that match no token; see ``tokenize``."""
-    tokens, unknown = tokenize(text, vocabulary)
-    written = {" ": vocabulary.word_delimiter} if vocabulary.word_delimiter is not None else {}
-    return tuple(vocabulary.tokens.index(written.get(token) or token) for token in tokens), unknown
+    """Ids of the tokens of ``text``, longest match first, and every occurrence of a character that matches no token.
 
-
-def tokenize(text: str, vocabulary: LevelVocabulary) -> tuple[list[str], list[str]]:
-    """Tokens of ``text``, longest match first, and every occurrence of a character that matches no token.
-
-    A space between words becomes the token " ", which means the word delimiter. In a vocabulary without word delimiter,
-    spaces (which phonetizers write between words) are ignored.
+    A space between words is the word delimiter. In a vocabulary without word delimiter, spaces (which phonetizers write
+    between words) are ignored. Where texts are in lower case, the tokens are in upper case, as transformers has it.
     """
-    tokens: list[str] = []
+    ids: list[int] = []
     unknown: list[str] = []
-    special = {vocabulary.tokens[index] for index in vocabulary.specials}
-    longest_first = sorted(set(vocabulary.tokens) - special - {""}, key=len, reverse=True)
+    known = {
+        token: index for index, token in enumerate(vocabulary.tokens) if token and index not in vocabulary.specials
+    }
     if vocabulary.word_delimiter is not None:
-        longest_first = [" ", *(token for token in longest_first if token != vocabulary.word_delimiter)]
         text = " ".join(text.split())
+        known.pop(vocabulary.word_delimiter, None)
+        known[" "] = vocabulary.tokens.index(vocabulary.word_delimiter)
+    if vocabulary.lower_case:
+        text = text.upper()
+    longest_first = sorted(known, key=len, reverse=True)
     while text:
         token = next((token for token in longest_first if text.startswith(token)), None)
         if token is not None:
-            tokens.append(token)
+            ids.append(known[token])
         elif not text[0].isspace():
             unknown.append(text[0])
         text = text[len(token or text[0]) :]
-    return tokens, unknown
+    return tuple(ids), unknown
+
+
+def tokenize(text: str, vocabulary: LevelVocabulary) -> tuple[list[str], list[str]]:
+    """As ``token_ids``, but with the texts of the tokens as transcripts have them."""
+    ids, unknown = token_ids(text, vocabulary)
+    return [token_text(index, vocabulary) for index in ids], unknown

@@ -46,6 +46,12 @@ class LevelVocabulary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ids that never appear in a text (padding, unknown, sentence marks), including the blank."""
     word_delimiter: str | None = None
     """The token between words, in vocabularies that separate words."""
+    space: str = " "
+    """What the word delimiter is in a text."""
+    lower_case: bool = False
+    """Whether texts are in lower case; the tokens are not."""
+    clean_up_spaces: bool = False
+    """Whether texts lose the spaces in front of English punctuation and contractions."""
 
 
 class InputLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

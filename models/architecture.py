@@ -86,8 +86,8 @@ class Architecture(Protocol):
     def read_config(self, stored: Mapping[str, Any], path: Path) -> Any:
         """The configuration object of ``config.json``'s content; ``path`` names it in messages.
 
-        It has ``pad_token_id``, the CTC blank. Raises UnsupportedModelError for a configuration that the family does
-        not deploy, CheckpointError for a bad one.
+        It has ``pad_token_id``: the CTC blank of models with several heads, and where the tokenizer names none. Raises
+        UnsupportedModelError for a configuration that the family does not deploy, CheckpointError for a bad one.
         """
 
     def class_name(self, config: Any) -> str:

@@ -20,8 +20,11 @@ from . import families
 from .architecture import Architecture
 from .ctc import CTCModel
 from .errors import CheckpointError, CheckpointNotFoundError, UnsupportedModelError
+from .files.diagnosis import check_folder
+from .files.stored import read_json, read_object
+from .files.tokenizer import TOKENIZER_FILES
 from .hub import download, looks_like_hub_id
-from .vocabulary import read_json, read_vocabularies
+from .vocabulary import read_vocabularies
 from .weights import INDEX_FILE, weight_files
 
 REFERENCE = "reference"
@@ -33,7 +36,10 @@ TRAINING_FILE = "training.json"
 
 _RANDOM = "random:"
 _CONFIG_FILE = "config.json"
-_HUGGING_FACE_FILES = (_CONFIG_FILE, "vocab.json", "preprocessor_config.json")
+_HUGGING_FACE_FILES = (
+    *(_CONFIG_FILE, "preprocessor_config.json", "processor_config.json"),
+    *("vocab.json", *TOKENIZER_FILES),
+)
 
 
 @dataclass(frozen=True)
@@ -150,11 +156,9 @@ def open_checkpoint(name: str, *, revision: str | None = None, offline: bool = F
 
 
 def _read(name: str, folder: Path, revision: str | None, *, random_seed: int | None = None) -> Checkpoint:
+    check_folder(folder)
     architecture, config = _read_config(folder / _CONFIG_FILE)
-    blank = config.pad_token_id
-    if blank is None:
-        raise CheckpointError(f"{folder / _CONFIG_FILE}: has no pad_token_id, which is the CTC blank")
-    levels = read_vocabularies(folder, architecture.heads(config), blank)
+    levels = read_vocabularies(folder, architecture.heads(config), config.pad_token_id)
     if random_seed is None:
         weight_files(folder)
     front_end = architecture.front_end(folder, config)
@@ -162,8 +166,8 @@ def _read(name: str, folder: Path, revision: str | None, *, random_seed: int | N
 
 
 def _read_config(path: Path) -> tuple[Architecture, Any]:
-    stored = read_json(path)
-    model_type = stored.get("model_type") if isinstance(stored, dict) else None
+    stored = read_object(path)
+    model_type = stored.get("model_type")
     architecture = families.find(model_type)
     if architecture is None:
         raise UnsupportedModelError(

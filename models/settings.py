@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import CheckpointError
-from .vocabulary import read_json
+from .files.stored import read_json, read_object
 
 
 def read_extractor_settings(folder: Path) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def read_extractor_settings(folder: Path) -> dict[str, Any]:
     if (folder / "preprocessor_config.json").is_file() or not (folder / "processor_config.json").is_file():
         settings = read_json(folder / "preprocessor_config.json")
     else:
-        settings = read_json(folder / "processor_config.json").get("feature_extractor")
+        settings = read_object(folder / "processor_config.json").get("feature_extractor")
     if not isinstance(settings, dict):
         raise CheckpointError(f"{folder}: its feature settings are not an object")
     return settings

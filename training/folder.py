@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..artifacts import put_in_place, staging_folder
 from ..models import TRAINED_FILE, TRAINING_FILE, Checkpoint
-from ..models.vocabulary import write_json
+from ..models.files.stored import write_json
 from ..models.write_back import tensors_of
 from ..quantizers.layers.grouped import GroupedLinear
 from ..quantizers.layers.quantized import StaticLinear

@@ -47,12 +47,15 @@ def measure_accuracy(transcripts: Sequence[Tokens], data: LabelledSet, vocabular
     first = next(iter(vocabularies))
     if vocabularies[first].word_delimiter is None or first not in levels:
         return accuracy
-    hypotheses = ["".join(tokens[first]) for tokens in transcripts]
-    labels = ["".join(tokens) for tokens in references(data, first, vocabularies) or []]
+    space = vocabularies[first].space
+    hypotheses = [_words(tokens[first], space) for tokens in transcripts]
+    labels = [_words(tokens, space) for tokens in references(data, first, vocabularies) or []]
     return msgspec.structs.replace(
         accuracy,
-        words=_errors([text.split() for text in hypotheses], [text.split() for text in labels]),
-        characters=_errors([list(" ".join(text.split())) for text in hypotheses], [list(text) for text in labels]),
+        words=_errors(hypotheses, labels),
+        characters=_errors(
+            [list(" ".join(words)) for words in hypotheses], [list(" ".join(words)) for words in labels]
+        ),
     )
 
 
@@ -139,6 +142,10 @@ def _tokens(name: str, text: str, level: str, vocabulary: LevelVocabulary) -> li
             "which the checkpoint's vocabulary lacks"
         )
     return tokens
+
+
+def _words(tokens: Sequence[str], space: str) -> list[str]:
+    return "".join(" " if token == space else token for token in tokens).split()
 
 
 def _errors(hypotheses: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]) -> LevelErrors:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...artifacts import Precision
 from ...models import Checkpoint, CTCModel, StockLayer
-from ...models.vocabulary import write_json
+from ...models.files.stored import write_json
 from ...models.write_back import tensors_of
 from ...quantizers.layers.quantized import Quantized
 from ..target import Target

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from ...artifacts import LevelVocabulary
+from ...artifacts import LevelVocabulary, text_of, token_text
 from ...recitation.groups import assign_sifat, unit_starts
 from ..errors import UnknownLevelError
 from .decoding import Frames, Runs, Vocabularies, collapse
@@ -57,8 +57,8 @@ class Segment(msgspec.Struct, frozen=True):
 
 class _Unit(NamedTuple):
     tokens: list[Token]
-    space: str
-    """Text between the previous unit and this one."""
+    delimiter: list[int]
+    """Id of the word delimiter, if there was one between the previous unit and this one."""
 
 
 class Transcript(msgspec.Struct, frozen=True):
@@ -101,7 +101,7 @@ def transcribe_frames(
         seconds=round(seconds, 3),
         levels=levels,
         groups=_groups(levels),
-        segments=_segments(_units(first, levels[first], vocabularies[first].word_delimiter is not None)),
+        segments=_segments(_units(first, levels[first], vocabularies[first]), vocabularies[first]),
         channel=channel,
         notes=list(notes),
     )
@@ -134,21 +134,14 @@ def _without_specials(runs: Runs, vocabulary: LevelVocabulary) -> Runs:
 
 
 def _level(runs: Runs, vocabulary: LevelVocabulary, rate: float) -> LevelResult:
-    texts = [
-        " " if vocabulary.tokens[index] == vocabulary.word_delimiter else vocabulary.tokens[index] for index in runs.ids
-    ]
+    ids = runs.ids.tolist()
     tokens = [
-        Token(index, text, round(start / rate, 3), round(stop / rate, 3), round(confidence, 4))
-        for index, text, start, stop, confidence in zip(
-            runs.ids.tolist(), texts, runs.starts.tolist(), runs.stops.tolist(), runs.confidence.tolist(), strict=True
+        Token(index, token_text(index, vocabulary), round(start / rate, 3), round(stop / rate, 3), round(confidence, 4))
+        for index, start, stop, confidence in zip(
+            ids, runs.starts.tolist(), runs.stops.tolist(), runs.confidence.tolist(), strict=True
         )
     ]
-    return LevelResult(_join(texts, vocabulary.word_delimiter), _mean(tokens), tokens)
-
-
-def _join(texts: list[str], delimiter: str | None) -> str:
-    text = "".join(texts)
-    return " ".join(text.split()) if delimiter is not None else text
+    return LevelResult(text_of(ids, vocabulary), _mean(tokens), tokens)
 
 
 def _mean(tokens: list[Token]) -> float:
@@ -168,17 +161,18 @@ def _groups(levels: Mapping[str, LevelResult]) -> list[Group]:
     ]
 
 
-def _units(level: str, result: LevelResult, separates_words: bool) -> list[_Unit]:
+def _units(level: str, result: LevelResult, vocabulary: LevelVocabulary) -> list[_Unit]:
     """Words, phoneme groups, or tokens: what a cue never splits."""
     tokens = result.tokens
-    if separates_words:
-        words = [list(run) for is_word, run in groupby(tokens, lambda token: token.text != " ") if is_word]
-        return [_Unit(word, " " if index else "") for index, word in enumerate(words)]
+    if vocabulary.word_delimiter is not None:
+        delimiter = vocabulary.tokens.index(vocabulary.word_delimiter)
+        words = [list(run) for is_word, run in groupby(tokens, lambda token: token.id != delimiter) if is_word]
+        return [_Unit(word, [delimiter] if index else []) for index, word in enumerate(words)]
     starts = unit_starts(level, [token.text for token in tokens])
-    return [_Unit(tokens[first:stop], "") for first, stop in pairwise([*starts, len(tokens)])]
+    return [_Unit(tokens[first:stop], []) for first, stop in pairwise([*starts, len(tokens)])]
 
 
-def _segments(units: list[_Unit]) -> list[Segment]:
+def _segments(units: list[_Unit], vocabulary: LevelVocabulary) -> list[Segment]:
     pieces: list[list[_Unit]] = []
     for unit in units:
         start, end = unit.tokens[0].start, unit.tokens[-1].end
@@ -192,6 +186,7 @@ def _segments(units: list[_Unit]) -> list[Segment]:
     segments = []
     for piece in pieces:
         tokens = [token for unit in piece for token in unit.tokens]
-        text = "".join(unit.space + "".join(token.text for token in unit.tokens) for unit in piece).strip()
-        segments.append(Segment(text, tokens[0].start, tokens[-1].end, _mean(tokens)))
+        ids = [index for unit in piece for index in (*unit.delimiter, *(token.id for token in unit.tokens))]
+        ids = ids[len(piece[0].delimiter) :]
+        segments.append(Segment(text_of(ids, vocabulary), tokens[0].start, tokens[-1].end, _mean(tokens)))
     return segments

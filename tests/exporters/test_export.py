@@ -46,7 +46,8 @@ def artifact(request, exported):
 
 def test_artifact_holds_all_it_needs(artifact):
     names = set(artifact.manifest.files)
-    assert names == {"model.onnx", "config.json", "vocab.json", "preprocessor_config.json"}
+    tokenizer = {"vocab.json", "tokenizer_config.json", "added_tokens.json"}
+    assert names == {"model.onnx", "config.json", "preprocessor_config.json", *tokenizer}
     again = read(artifact.folder)
     assert again.manifest == artifact.manifest
     assert again.manifest.source.name == "reference"

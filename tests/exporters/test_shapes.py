@@ -1,24 +1,22 @@
-"""Small random checkpoints of other shapes than the bundled model's, exported to the targets.
+"""Small random checkpoints of all shapes, exported to the targets.
 
-Each way of writing layers meets an adapter here. `make shapes` exports the recitation model's shape to every target.
+Every shape meets a target of each engine here; with `make shapes` every target meets the recitation model's shape and
+another.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 import yaml
 
-from qasr import reference
 from qasr.artifacts import Artifact, Manifest
 from qasr.exporters import (
     TARGETS,
@@ -36,86 +34,36 @@ from qasr.runtimes import load
 from qasr.runtimes.engine import Engine, load_engine
 from qasr.runtimes.options import EngineOptions
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from ..toys.checkpoints import SHAPES, Shape
 
-SIZES = {
-    "hidden_size": 64,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 4,
-    "intermediate_size": 128,
-    # Larger random weights amplify rounding as no trained ones do.
-    "initializer_range": 0.05,
-    "pad_token_id": 0,
-}
-WORDS = {"[PAD]": 0, "|": 1, "a": 2, "b": 3, "c": 4, "d": 5, "e": 6, "[UNK]": 7}
-
-
-@dataclass(frozen=True)
-class Shape:
-    write: Callable[[Path], None]
-    """Writes a checkpoint into a folder."""
-    frame_rate_hz: float
-    layers: int
-    """Linears but for the first and the last, which stay float."""
-    gates: int
-    """Of these, those in front of a gated linear unit."""
-    convolutions: int
-    """Of these, those that are convolutions in the stock module."""
-    attentions: int
-    """Layers with a fused q, k and v, which are three in the stock module."""
-
-
-def save(model: PreTrainedModel, folder: Path) -> None:
-    """Save it with norms that differ. As they are made, two norms of one input compute the same, which graphs merge."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.LayerNorm):
-            torch.nn.init.normal_(module.weight, mean=1.0, std=0.1)
-    model.save_pretrained(folder)
-
-
-def write_recitation(folder: Path) -> None:
-    """Several heads and an adapter of stride 2, as the model of recitations has them."""
-    from qasr.recitation.multilevel import MultiLevelCTCConfig, Wav2Vec2BertForMultilevelCTC
-
-    stored = json.loads((reference.CHECKPOINT / "config.json").read_text(encoding="utf-8"))
-    levels = {name: stored[name] for name in ("level_to_vocab_size", "level_to_loss_weight")}
-    config = MultiLevelCTCConfig(**SIZES, **levels, add_adapter=True)
-    save(Wav2Vec2BertForMultilevelCTC(config), folder)
-    for name in ("vocab.json", "preprocessor_config.json"):
-        shutil.copy(reference.CHECKPOINT / name, folder / name)
-
-
-def write_words(folder: Path, **changes: object) -> None:
-    """One head, whose blank between words is a token of its own."""
-    from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertForCTC
-
-    save(Wav2Vec2BertForCTC(Wav2Vec2BertConfig(**SIZES, vocab_size=len(WORDS), **changes)), folder)
-    SeamlessM4TFeatureExtractor(feature_size=80, num_mel_bins=80, stride=2, padding_value=1).save_pretrained(folder)
-    (folder / "vocab.json").write_text(json.dumps(WORDS), encoding="utf-8")
-
-
-def write_two_adapter_layers(folder: Path) -> None:
-    write_words(folder, add_adapter=True, num_adapter_layers=2, output_hidden_size=128)
-
-
-# A conformer layer has 8 Linears, an adapter layer 6, and there is one more where the adapter has another width.
-SHAPES = {
-    "recitation": Shape(write_recitation, 25.0, layers=8 + 6, gates=1 + 2, convolutions=2 + 2, attentions=2),
-    "adapters": Shape(
-        write_two_adapter_layers, 12.5, layers=8 + 1 + 2 * 6, gates=1 + 4, convolutions=2 + 4, attentions=3
+OTHERS = [shape for shape in SHAPES if shape != "recitation"]
+SHORT = {
+    "recitation": (
+        *("onnx-int8", "onnx-int4", "openvino-int8", "openvino-w4a8", "openvino-mixed", "tensorrt-int8"),
+        *("torchscript-qnnpack", "torch-amp-int8", "hf-gptq", "hf-bnb-nf4"),
     ),
-    "words": Shape(write_words, 50.0, layers=8, gates=1, convolutions=2, attentions=1),
+    # At least one of each engine.
+    "no adapter": (
+        *("onnx-fp32", "openvino-w4a8", "tensorrt-fp16", "torchscript-qnnpack", "torch-amp-int8", "hf-quanto-int4"),
+    ),
+    "two adapters": (
+        *("onnx-int8", "openvino-int8", "tensorrt-int8", "torchscript-fbgemm", "torch-amp-int8", "hf-awq"),
+    ),
+    "words": ("onnx-int4", "openvino-fp16", "tensorrt-fp16", "torchscript-fbgemm", "torch-amp-int8", "hf-gptq"),
+    "no positions": (
+        *("onnx-int8", "openvino-int8", "tensorrt-int8", "torchscript-fbgemm", "torch-amp-int8", "hf-fp16"),
+    ),
 }
-SHORT = (
-    *("onnx-int8", "onnx-int4", "openvino-int8", "openvino-w4a8", "openvino-mixed", "tensorrt-int8"),
-    *("torchscript-qnnpack", "torch-amp-int8", "hf-gptq", "hf-bnb-nf4"),
-)
-MATRIX = {
-    "recitation": tuple(TARGETS) if "QASR_ALL_SHAPES" in os.environ else SHORT,
-    "adapters": ("onnx-int8", "openvino-int8", "torchscript-fbgemm"),
-    "words": ("torchscript-fbgemm", "hf-gptq"),
+# Every target with the recitation model's shape and another, so that each engine meets all of them.
+LONG = {
+    "recitation": tuple(TARGETS),
+    **{shape: tuple(TARGETS)[index :: len(OTHERS)] for index, shape in enumerate(OTHERS)},
 }
+MATRIX = [
+    (shape, target)
+    for shape, targets in (LONG if "QASR_ALL_SHAPES" in os.environ else SHORT).items()
+    for target in targets
+]
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +83,7 @@ def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory, write_clips: Callable[..., Path]) -> Path:
-    return write_clips(tmp_path_factory.mktemp("clips"), count=12, labels=False)
+    return write_clips(tmp_path_factory.mktemp("clips"), count=20, labels=False)
 
 
 @pytest.fixture(autouse=True)
@@ -157,26 +105,30 @@ def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "run_artifact", run)
 
 
-def request_of(target: str, checkpoint: Path, clips: Path, folder: Path) -> Request:
+def request_of(target: str, shape: Shape, checkpoint: Path, clips: Path, folder: Path) -> Request:
     row = find(target)
     request = Request(model=str(checkpoint), target=target, verification=VerificationRequest(source=clips, clips=2))
     if row.engine == "tensorrt":
         request = replace(request, engine=TensorRTOptions(onnx_only=True))
     if row.formats:
-        # The lowest format for strided convolutions.
-        formats = {"projection": "float", "heads": "float", "*_convolution.linear": row.formats[-1], "*": "int8"}
+        # The lowest format for strided convolutions, and for one layer of every shape.
+        formats = {"projection": "float", "heads": "float", "*.attention.qkv": row.formats[-1], "*": "int8"}
+        if shape.adapters:
+            formats = {"*_convolution.linear": row.formats[-1], **formats}
         path = folder / "map.yaml"
         path.write_text(yaml.safe_dump(formats, sort_keys=False), encoding="utf-8")
         request = replace(request, mixing=MixingRequest(precision_map=str(path)))
     if resolve(request).needs_calibration:
-        request = replace(request, calibration=CalibrationRequest(source=clips, clips=6))
+        # GPTQ needs as many frames as a layer has inputs: up to 384 here, and two adapter layers leave 12.5 a second.
+        count = 20 if shape.adapters > 1 and row.formats else 6
+        request = replace(request, calibration=CalibrationRequest(source=clips, clips=count))
     return request
 
 
-@pytest.mark.parametrize(("shape", "target"), [(shape, target) for shape, row in MATRIX.items() for target in row])
+@pytest.mark.parametrize(("shape", "target"), MATRIX)
 def test_matrix(shape, target, checkpoint_of, clips, tmp_path):
     row, expected = find(target), SHAPES[shape]
-    request = request_of(target, checkpoint_of(shape), clips, tmp_path)
+    request = request_of(target, expected, checkpoint_of(shape), clips, tmp_path)
     manifest = export(request, tmp_path / "artifact").manifest
     precision = manifest.precision
     assert manifest.parity.clips == 2

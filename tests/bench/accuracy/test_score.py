@@ -134,3 +134,12 @@ def test_garbage():
         garbage(accuracy(0.98), transcripts, accuracy(0.97), 0.95)
         == "garbage: 95 % of its phonemes differ from the baseline's"
     )
+
+
+def test_words_of_another_space():
+    """The text between words is the vocabulary's."""
+    vocabularies = {"text": LevelVocabulary(["[PAD]", "|", "a", "b", "c"], 0, [0], word_delimiter="|", space="-")}
+    labelled = data({"text": "ab c"}, {"text": "a"})
+    accuracy = measure_accuracy([{"text": list("ab-c")}, {"text": list("-b")}], labelled, vocabularies)
+    assert accuracy.words == LevelErrors(edits=[0, 1], lengths=[2, 1])
+    assert accuracy.characters == LevelErrors(edits=[0, 1], lengths=[4, 1])

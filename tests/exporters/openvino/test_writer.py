@@ -31,6 +31,8 @@ def test_holds_all_it_needs(artifact):
         "openvino_model.bin",
         "config.json",
         "vocab.json",
+        "tokenizer_config.json",
+        "added_tokens.json",
         "preprocessor_config.json",
     }
     assert again.manifest.engine == "openvino"

@@ -147,7 +147,8 @@ def test_whole_command(one_layer, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     manifest = read(output).manifest
-    assert set(manifest.files) == {"model.engine", "config.json", "vocab.json", "preprocessor_config.json"}
+    tokenizer = {"vocab.json", "tokenizer_config.json", "added_tokens.json"}
+    assert set(manifest.files) == {"model.engine", "config.json", "preprocessor_config.json", *tokenizer}
     assert (manifest.target, manifest.engine, manifest.method) == ("tensorrt-int8", "tensorrt", "static")
     assert manifest.execution["verified"] in ("the engine, on this GPU", "its graph, under ONNX Runtime on a CPU")
     assert manifest.precision.integer_kernels == manifest.precision.quantized_layers == LAYERS // 4

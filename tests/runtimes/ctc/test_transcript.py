@@ -36,7 +36,9 @@ RECITATION = {
 
 def test_specials_are_dropped_and_the_delimiter_is_a_space():
     result = transcript_of({"text": [2, 3, 4, 1, 2, 0, 2, 3, 4, 4, 2]}, WORDS)
-    assert result.text == "hi hi"
+    # Two delimiters with a blank between them are two spaces, as in transformers.
+    assert result.text == "hi  hi"
+    assert [one.text for one in result.segments] == ["hi hi"]
     assert [token.text for token in result.levels["text"].tokens] == [" ", "h", "i", " ", " ", "h", "i", " "]
 
 

@@ -1,0 +1,1 @@
+"""Files of a checkpoint's folder: JSON, the tokenizer, and folders that are taken for checkpoints."""
