@@ -62,7 +62,7 @@ def test_silence_makes_valid_subtitles():
 
 def test_json_and_jsonl_hold_the_same():
     one = json.loads(FORMATS["json"]([BOTH]))
-    assert set(one) == {"audio", "text", "seconds", "levels", "groups", "segments"}
+    assert set(one) == {"audio", "text", "seconds", "levels", "groups", "segments", "channel", "notes"}
     assert one["levels"]["loud"]["tokens"][0] == {
         "id": 1, "text": "[yes]", "start": 0.4, "end": 0.44, "confidence": 1.0,
     }  # fmt: skip
