@@ -97,10 +97,9 @@ def load_data(source: str | Path | None, scratch: Path) -> LabelledSet:
     if is_file(path):
         return labelled_set(path.name, list(_json_lines(path)))
     folder = is_folder(path)
-    if folder and is_qdat_bench(path):
-        return labelled_set(path.name, list(_qdat_bench(path)))
     if folder and not _is_dataset(path):
-        return labelled_set(path.name, list(_folder(path)))
+        recordings = _qdat_bench(path) if is_qdat_bench(path) else _folder(path)
+        return labelled_set(path.name, list(recordings))
     if not folder and not _HUB_ID.fullmatch(str(source)):
         raise DataError(f"{source}: no such file or folder")
     if find_spec("datasets") is None:
