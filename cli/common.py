@@ -33,6 +33,19 @@ def together(options: Iterable[Callable[..., Any]]) -> Callable[[Callable[..., A
     return decorate
 
 
+def checked(check: Callable[[str, Any], None]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback that checks an option as ``load`` does, so that both have the same limits and messages."""
+
+    def callback(_context: click.Context, option: click.Parameter, value: Any) -> Any:
+        try:
+            check(option.name or "", value)
+        except QasrError as error:
+            raise click.BadParameter(str(error)) from None
+        return value
+
+    return callback
+
+
 device_options = (
     click.option(
         "--device",

@@ -21,7 +21,7 @@ from ..runtimes import (
     Model,
     Transcript,
     UnknownLevelError,
-    check_levels,
+    chosen_levels,
     load,
     select,
 )
@@ -204,16 +204,10 @@ def _output(path: Path) -> Path:
 
 
 def _levels(names: str, model: Model) -> list[str]:
-    if not names:
-        return model.levels[:1]
-    if names == "all":
-        return model.levels
-    requested = [name.strip() for name in names.split(",")]
     try:
-        check_levels(requested, model.levels)
+        return chosen_levels(names, model.levels)
     except UnknownLevelError as error:
         raise click.UsageError(str(error)) from None
-    return [level for level in model.levels if level in requested]
 
 
 def _note(console: Console, text: str) -> None:

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ..audio import WINDOW_SECONDS
-from ..runtimes import PRECISIONS, OptionError
+from ..runtimes import PRECISIONS
 from ..runtimes.ctc.formats import FORMATS
 from ..runtimes.options import check_count, check_precision, check_seconds, check_window_seconds
-from .common import device_options
-
-
-def _checked(check: Callable[[str, Any], None]) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """A callback that checks an option as ``load`` does, so that both have the same limits and messages."""
-
-    def callback(_context: click.Context, option: click.Parameter, value: Any) -> Any:
-        try:
-            check(option.name or "", value)
-        except OptionError as error:
-            raise click.BadParameter(str(error)) from None
-        return value
-
-    return callback
-
+from .common import checked, device_options
 
 OPTIONS = (
     click.argument("audio", nargs=-1, required=True),
@@ -45,19 +29,19 @@ OPTIONS = (
     click.option(
         "--threads",
         type=int,
-        callback=_checked(check_count),
+        callback=checked(check_count),
         help="Threads of one inference.  [default: the engine's choice]",
     ),
     click.option(
         "--streams",
         type=int,
-        callback=_checked(check_count),
-        help="Batches at the same time, for engines that support it (OpenVINO, TensorRT).",
+        callback=checked(check_count),
+        help="Batches at the same time, for engines that support it (ONNX Runtime, OpenVINO, TensorRT).",
     ),
     click.option(
         "--precision",
         metavar="|".join(PRECISIONS),
-        callback=_checked(lambda _, value: check_precision(value)),
+        callback=checked(lambda _, value: check_precision(value)),
         help="Precision of float operators, for OpenVINO, hf-gptq and hf-awq.  [default: as exported]",
     ),
     click.option(
@@ -65,7 +49,7 @@ OPTIONS = (
         type=float,
         default=60.0,
         show_default=True,
-        callback=_checked(check_seconds),
+        callback=checked(check_seconds),
         help="Audio of one batch, including padding.",
     ),
     click.option(
@@ -73,7 +57,7 @@ OPTIONS = (
         type=float,
         default=WINDOW_SECONDS,
         show_default=True,
-        callback=_checked(lambda _, value: check_window_seconds(value)),
+        callback=checked(lambda _, value: check_window_seconds(value)),
         help="Longer audio is transcribed in windows of this length, from 2 to 60.",
     ),
     click.option("--no-verify", is_flag=True, help="Do not check the artifact's hashes."),

@@ -168,10 +168,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="qasr-image-") as scratch:
         root = Path(scratch)
         environment = build(service, root)
-        result = run(environment, health_check(service.target), root)
+        # The health check of a server needs one that runs.
+        check = ["qserve", "--version"] if service.target == "serve" else health_check(service.target)
+        result = run(environment, check, root)
         if result.returncode != 0:
             raise SystemExit(f"the health check failed: {result.stderr.strip()}")
-        if service.target == "run":
+        if service.target in ("run", "serve"):
             surplus = sorted(modules(environment) & set(NOT_IN_RUN_IMAGES))
             if surplus:
                 raise SystemExit(f"the image contains {', '.join(surplus)}, which it does not need")

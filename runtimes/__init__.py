@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .ctc.transcript import Group, LevelResult, Segment, Token, Transcript, check_levels, select
+from .cores import available_cores
+from .ctc.transcript import Group, LevelResult, Segment, Token, Transcript, check_levels, chosen_levels, select
 from .engine import ENGINES, Engine, EngineEntry, load_engine, unsupported_reason
 from .errors import (
     CodeNotTrustedError,
@@ -15,8 +16,9 @@ from .errors import (
 )
 from .loading import CACHE, find_transform, load
 from .model import Model
-from .options import PRECISIONS, EngineOptions, available_cores, check
-from .recordings import Source
+from .options import PRECISIONS, EngineOptions, check
+from .recordings import Recording, Source
+from .steps import Steps, Transcription
 from .stopwatch import Stopwatch
 
 __all__ = [
@@ -33,17 +35,21 @@ __all__ = [
     "LevelResult",
     "Model",
     "OptionError",
+    "Recording",
     "RecordingTypeError",
     "RuntimeLoadError",
     "Segment",
     "Source",
+    "Steps",
     "Stopwatch",
     "Token",
     "Transcript",
+    "Transcription",
     "UnknownLevelError",
     "available_cores",
     "check",
     "check_levels",
+    "chosen_levels",
     "find_transform",
     "load",
     "load_engine",

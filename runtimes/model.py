@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 
-from ..artifacts import Artifact, output_index
-from ..audio import OVERLAP_SECONDS, WINDOW_SECONDS, AudioError, Floats, Transform, Window, batch, windows
+from ..artifacts import Artifact
+from ..audio import OVERLAP_SECONDS, WINDOW_SECONDS, AudioError, Floats, Transform, Window, batch
 from ..errors import QasrError
-from .ctc.decoding import Frames, reduce_logits, without
-from .ctc.stitching import Stitcher
-from .ctc.transcript import Transcript, transcribe_frames
+from .ctc.decoding import Frames, reduce_logits
+from .ctc.transcript import Transcript
 from .engine import Engine
 from .errors import OptionError, RecordingTypeError
 from .options import check_seconds
 from .recordings import Recording, Source, is_recording, needs_rate
-from .stopwatch import Stopwatch
-
-NO_SPEECH = "holds no speech: nothing in it rises above its background"
-"""The note of a transcript that is empty for this reason."""
+from .steps import Steps, Transcription
 
 _Result = tuple[int, Transcript | QasrError]
 """Index of a recording among those given, and its transcript or error."""
@@ -36,9 +32,8 @@ class _Clip:
     """A recording that fits one window."""
 
     index: int
-    recording: Recording
-    raw: Floats
-    """Raw frames (n, …), normalized."""
+    work: Transcription
+    window: Window
 
 
 class Model:
@@ -57,21 +52,13 @@ class Model:
 
         Windows never exceed the artifact's limits, and their overlap is at most half of them. Raises OptionError.
         """
-        check_seconds("window_seconds", window_seconds)
-        check_seconds("overlap_seconds", overlap_seconds)
         self.artifact = artifact
         self.manifest = artifact.manifest
         self.levels = list(self.manifest.levels)
-        self.stopwatch = Stopwatch()
+        self.steps = Steps(artifact.manifest, window_seconds, overlap_seconds, transform)
+        self.stopwatch = self.steps.stopwatch
         self._engine = engine
         self._streams = streams
-        self._transform = transform
-        self._front_end = self.manifest.front_end
-        longest = self.manifest.limits.max_frames
-        if longest is not None:
-            window_seconds = min(window_seconds, longest / self._front_end.frames_per_second)
-        self._window_seconds = window_seconds
-        self._overlap_seconds = min(overlap_seconds, window_seconds / 2)
 
     def transcribe(self, source: Source, *, sample_rate: float | None = None) -> Transcript:
         """Transcribe one recording of any length; see ``Source``. Bare samples need their ``sample_rate`` in Hz.
@@ -79,7 +66,7 @@ class Model:
         Raises AudioError, RecordingTypeError, OptionError (a rate that is missing or no rate) or InferenceError.
         """
         with closing(Recording(source, 0, sample_rate)) as recording:
-            return self._transcribe(recording)
+            return self._transcribe(self.steps.start(recording))
 
     def transcribe_batch(
         self, sources: Sequence[Source], batch_seconds: float = 60.0, *, sample_rate: float | None = None
@@ -106,6 +93,18 @@ class Model:
         if is_recording(sources) or not isinstance(sources, Iterable):
             raise RecordingTypeError(f"{type(sources).__name__} as several recordings", "a list of recordings")
         return self._transcribe_many(list(sources), batch_seconds, sample_rate)
+
+    def infer(self, clips: list[Floats]) -> list[Frames]:
+        """The decoded frames of windows, given as normalized raw frames (n, …). Raises InferenceError."""
+        with self.stopwatch.running("features"):
+            padded, lengths = batch(clips, self.manifest.front_end)
+        with self.stopwatch.running("inference"):
+            logits = self._engine.infer(padded, lengths)
+        with self.stopwatch.running("decoding"):
+            return [
+                reduce_logits(logits, clip, self.manifest.output_lengths(int(length)), self.manifest.levels)
+                for clip, length in enumerate(lengths)
+            ]
 
     def close(self) -> None:
         """Release the engine."""
@@ -136,7 +135,7 @@ class Model:
                 recording.close()
                 yield index, error
                 continue
-            if stated > self._window_seconds:
+            if stated > self.steps.window_seconds:
                 yield from self._alone(index, recording)
             else:
                 short.append((stated, index, recording))
@@ -149,8 +148,9 @@ class Model:
         max_clips = self.manifest.limits.max_batch or len(short)
         waiting: list[_Clip] = []
         for stated, index, recording in short:
+            work = self.steps.start(recording)
             try:
-                with closing(self._windows(recording)) as parts:
+                with closing(work.windows()) as parts:
                     window = next(parts)
             except AudioError as error:
                 recording.close()
@@ -163,7 +163,7 @@ class Model:
             if waiting and (stated * (len(waiting) + 1) > batch_seconds or len(waiting) == max_clips):
                 yield partial(self._run, waiting)
                 waiting = []
-            waiting.append(_Clip(index, recording, window.raw))
+            waiting.append(_Clip(index, work, window))
         if waiting:
             yield partial(self._run, waiting)
 
@@ -184,17 +184,17 @@ class Model:
     def _alone(self, index: int, recording: Recording) -> Iterator[_Result]:
         with closing(recording):
             try:
-                result: Transcript | QasrError = self._transcribe(recording)
+                result: Transcript | QasrError = self._transcribe(self.steps.start(recording))
             except QasrError as error:
                 result = error
         yield index, result
 
     def _run(self, clips: list[_Clip]) -> Iterator[_Result]:
         try:
-            frames = self._infer([clip.raw for clip in clips])
+            frames = self.infer([clip.window.raw for clip in clips])
         except QasrError as error:
             if len(clips) == 1:
-                clips[0].recording.close()
+                clips[0].work.recording.close()
                 yield clips[0].index, error
                 return
             # The clips that did not cause the error get their transcripts.
@@ -202,56 +202,14 @@ class Model:
                 yield from self._run([clip])
             return
         for clip, part in zip(clips, frames, strict=True):
-            clip.recording.close()
-            with self.stopwatch.running("decoding"):
-                transcript = self._transcript(part, clip.recording)
-            yield clip.index, transcript
+            clip.work.recording.close()
+            clip.work.add(clip.window, part)
+            yield clip.index, clip.work.result()
 
-    def _transcribe(self, recording: Recording) -> Transcript:
-        stitcher = Stitcher()
-        for window in self._windows(recording):
-            start = output_index(window.start, self.manifest.strides)
-            stitcher.add(self._infer([window.raw])[0], start)
-        with self.stopwatch.running("decoding"):
-            return self._transcript(stitcher.join(), recording)
-
-    def _windows(self, recording: Recording) -> Generator[Window]:
-        try:
-            parts = windows(
-                recording.blocks, self._front_end, self._window_seconds, self._overlap_seconds, self._transform
-            )
-            while True:
-                with self.stopwatch.running("features"):
-                    window = next(parts, None)
-                if window is None:
-                    return
-                yield window
-        except AudioError as error:
-            raise error.named(recording.name) from None
-
-    def _infer(self, clips: list[Floats]) -> list[Frames]:
-        with self.stopwatch.running("features"):
-            padded, lengths = batch(clips, self._front_end)
-        with self.stopwatch.running("inference"):
-            logits = self._engine.infer(padded, lengths)
-        with self.stopwatch.running("decoding"):
-            return [
-                reduce_logits(logits, clip, self.manifest.output_lengths(int(length)), self.manifest.levels)
-                for clip, length in enumerate(lengths)
-            ]
-
-    def _transcript(self, frames: Frames, recording: Recording) -> Transcript:
-        speech = recording.speech(len(frames), self.manifest.frame_rate_hz)
-        notes = recording.notes if speech.any() else [*recording.notes, NO_SPEECH]
-        return transcribe_frames(
-            without(frames, speech, self.manifest.levels),
-            self.manifest.levels,
-            audio=recording.name,
-            seconds=recording.seconds,
-            frame_rate_hz=self.manifest.frame_rate_hz,
-            channel=recording.channel,
-            notes=notes,
-        )
+    def _transcribe(self, work: Transcription) -> Transcript:
+        for window in work.windows():
+            work.add(window, self.infer([window.raw])[0])
+        return work.result()
 
 
 def _finish(job: _Job) -> list[_Result]:

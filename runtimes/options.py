@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from .cores import available_cores
 from .errors import OptionError
 
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -85,11 +85,6 @@ def check_text(name: str, value: Any) -> None:
     """Raise OptionError unless ``value`` is a string."""
     if not isinstance(value, str):
         raise OptionError(f"{name} must be a string, not {value!r}")
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _is_number(value: Any) -> bool:

@@ -47,11 +47,18 @@ class Stitcher:
         self._parts.append(self._pending.part(0, before + cut))
         self._pending, self._pending_start = window.part(cut, len(window)), start + cut
 
+    def final(self) -> Frames | None:
+        """The frames from the start that no further window changes; None if there are none yet."""
+        return _joined(self._parts) if self._parts else None
+
     def join(self) -> Frames:
         """All frames of the recording."""
-        parts = [*self._parts, *([self._pending] if self._pending is not None else [])]
-        return Frames(
-            np.concatenate([part.best for part in parts], axis=1),
-            np.concatenate([part.confidence for part in parts], axis=1),
-            np.concatenate([part.blank for part in parts]),
-        )
+        return _joined([*self._parts, *([self._pending] if self._pending is not None else [])])
+
+
+def _joined(parts: list[Frames]) -> Frames:
+    return Frames(
+        np.concatenate([part.best for part in parts], axis=1),
+        np.concatenate([part.confidence for part in parts], axis=1),
+        np.concatenate([part.blank for part in parts]),
+    )

@@ -121,6 +121,20 @@ def select(transcript: Transcript, levels: list[str]) -> Transcript:
     return msgspec.structs.replace(transcript, levels=kept, groups=[group for group in groups if group.sifat])
 
 
+def chosen_levels(names: str, available: Sequence[str]) -> list[str]:
+    """The levels that ``names`` means, in their order: the first if it is empty, ``all``, or names between commas.
+
+    Raises UnknownLevelError.
+    """
+    if not names:
+        return list(available[:1])
+    if names == "all":
+        return list(available)
+    requested = [name.strip() for name in names.split(",")]
+    check_levels(requested, available)
+    return [level for level in available if level in requested]
+
+
 def check_levels(levels: Sequence[str], available: Sequence[str]) -> None:
     """Raise UnknownLevelError for the first of ``levels`` that is not ``available``."""
     for level in levels:

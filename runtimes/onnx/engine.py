@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ...artifacts import Artifact
 from ...audio import Floats
 from ...errors import first_line
+from ..cores import available_cores
 from ..engine import check_signature
 from ..errors import InferenceError, OptionError
 from ..options import EngineOptions
@@ -27,13 +28,13 @@ class OnnxEngine:
     """A session on one ``model.onnx``."""
 
     def __init__(self, artifact: Artifact, options: EngineOptions) -> None:
-        if options.streams not in (None, 1):
-            raise OptionError("ONNX Runtime runs one inference at a time, so it takes no streams")
         if options.precision is not None:
             raise OptionError("ONNX Runtime computes in the types of the model, so it takes no precision")
         settings = onnxruntime.SessionOptions()
-        if options.threads is not None:
-            settings.intra_op_num_threads = options.threads
+        # Streams are calls from several threads. Each brings its own thread, and all share those of the session.
+        if options.threads is not None or options.streams is not None:
+            threads = options.threads or available_cores()
+            settings.intra_op_num_threads = max(1, threads // (options.streams or 1))
         settings.inter_op_num_threads = 1
         # A memory plan for each input shape raises peak memory by half, because recordings differ in length.
         settings.enable_mem_pattern = False

@@ -32,7 +32,7 @@ SERVICES = prove.services()
 
 
 def test_services():
-    assert set(SERVICES) == {"cpu", "cpu-bench", "gpu", "gpu-bench", "export"}
+    assert set(SERVICES) == {"cpu", "serve", "cpu-bench", "gpu", "gpu-bench", "export"}
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     for service in SERVICES.values():
@@ -53,7 +53,13 @@ def test_the_build_context_holds_every_package(tmp_path):
 def test_final_stages(service):
     """No root, a health check, no build tools, and a base with a digest."""
     assert prove.last(service.target, "USER") == "10001"
-    assert prove.health_check(service.target) == ["qinfer", "--version"]
+    check = prove.health_check(service.target)
+    if service.target == "serve":
+        assert check[:2] == ["python", "-c"]
+        assert "/livez" in check[2]
+        assert prove.last("serve", "ENTRYPOINT") == '["qserve", "--host", "0.0.0.0"]'
+    else:
+        assert check == ["qinfer", "--version"]
     copied = [value for keyword, value in prove.chain(service.target) if keyword == "COPY"]
     assert len(copied) == 1
     assert copied[0].endswith("/opt/qasr /opt/qasr")

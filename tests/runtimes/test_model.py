@@ -26,7 +26,7 @@ from qasr.runtimes import (
     load,
     load_engine,
 )
-from qasr.runtimes.model import NO_SPEECH
+from qasr.runtimes.steps import NO_SPEECH
 
 RATE = 16_000
 

@@ -33,8 +33,11 @@ def random_path(seed, frames):
 def test_a_local_model_gives_what_the_whole_gives(seed, window, overlap):
     best = random_path(seed, 333)
     stitcher, start = Stitcher(), 0
+    assert stitcher.final() is None
     while True:
         stitcher.add(part(best, start, window), start)
+        final = stitcher.final()
+        assert final is None or final.best[0].tolist() == best[: len(final)]
         if start + window >= len(best):
             break
         # As audio.windows does it: the last window is a full one.

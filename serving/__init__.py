@@ -1,0 +1,1 @@
+"""A server for artifacts: the scheduler, and protocols that translate requests for it."""

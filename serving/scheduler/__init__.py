@@ -1,0 +1,1 @@
+"""From requests to groups of windows on engines: admission, order, grouping, workers, replacement."""
