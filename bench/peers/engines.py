@@ -107,7 +107,7 @@ class ArtifactEngine:
 
     def run(self, waveform: Floats) -> Transcript:
         """The transcript of all levels."""
-        return self._model.transcribe(waveform)
+        return self._model.transcribe(waveform, sample_rate=SAMPLE_RATE)
 
     def check(self, result: Transcript, seconds: float) -> list[int]:
         """See ``Engine.check``."""

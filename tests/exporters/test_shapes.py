@@ -156,6 +156,9 @@ class Recorder:
             self.logits[int(raw)] = {level: values[clip, :frames] for level, values in outputs.items()}
         return outputs
 
+    def close(self) -> None:
+        self.engine.close()
+
 
 @pytest.mark.parametrize(
     ("shape", "target"), [("recitation", "onnx-fp32"), ("two adapters", "openvino-fp16"), ("recitation", "hf-fp16")]
@@ -183,9 +186,9 @@ def test_logits_are_those_of_the_stock_model(shape, target, checkpoint_of, clips
         model._engine = recorder
         runs = []
         for wave in waves.values():
-            model.transcribe(wave)
+            model.transcribe(wave, sample_rate=16_000)
         runs.append(dict(recorder.logits))
-        model.transcribe_batch(list(waves.values()))
+        model.transcribe_batch(list(waves.values()), sample_rate=16_000)
         runs.append(dict(recorder.logits))
         model._engine = recorder.engine
     for raw, wave in waves.items():

@@ -35,7 +35,8 @@ def test_logits(folder):
     stock_class = Wav2Vec2BertForCTC if one_head else Wav2Vec2BertForMultilevelCTC
     stock = stock_class.from_pretrained(folder, dtype=torch.float32).eval()
     inputs = torch.randn(len(LENGTHS), max(LENGTHS), 160, generator=torch.Generator().manual_seed(1))
-    lengths = torch.tensor(LENGTHS)
+    # In frames of 10 ms, two of which are stacked.
+    lengths = 2 * torch.tensor(LENGTHS)
     logits = dict(zip(model.levels, model(inputs, lengths), strict=True))
     for clip, (length, frames) in enumerate(zip(LENGTHS, model.output_lengths(lengths).tolist(), strict=True)):
         expected = stock(inputs[clip : clip + 1, :length]).logits
