@@ -9,6 +9,8 @@ Clips are given with the reference that they recite, and with wrong ones: a word
 changed. Exits with 1 for a difference that is not one of upstream's faults:
 
 - ``last frame``: its decoder loses a label whose only frame is the clip's last one, after a blank;
+- ``edge``: it decodes the half-filled frame behind a clip with an odd number of 10 ms frames, whose probability then
+  counts in the last token. (So do frames of silence behind the last word, which qasr leaves out: no fault of either.)
 - ``probabilities``: where it aligns a level with the reference, it returns token ids in place of probabilities.
 """
 
@@ -133,20 +135,28 @@ def compare(ours: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, str
         found.append(("last frame", "phonemes"))
     elif ours["text"] != theirs["text"]:
         found.append(("difference", "text of the phonemes"))
-    if any(abs(own - other) > TOLERANCE for own, other in zip(ours["probs"], theirs["probs"], strict=False)):
-        found.append(("difference", "probabilities of the phonemes"))
-    for own, other in zip(ours["sifat"], theirs["sifat"], strict=False):
+    last = len(ours["probs"]) - 1
+    for index, (own, other) in enumerate(zip(ours["probs"], theirs["probs"], strict=False)):
+        if abs(own - other) > TOLERANCE:
+            kind = "edge" if index == last else "difference"
+            found.append((kind, f"probability {index} of the phonemes: {own} and {other}"))
+    for index, (own, other) in enumerate(zip(ours["sifat"], theirs["sifat"], strict=False)):
+        following = ours["sifat"][index + 1 :]
         if own["phonemes_group"] != other["phonemes_group"]:
             if not found:
                 found.append(("difference", f"groups {own['phonemes_group']} and {other['phonemes_group']}"))
             break
         for level, unit in own.items():
             if level != "phonemes_group":
-                found += compare_units(level, unit, other[level])
+                behind = not any(later[level] and later[level]["prob"] for later in following)
+                found += compare_units(level, unit, other[level], behind=behind)
     return found
 
 
-def compare_units(level: str, own: dict[str, Any] | None, other: dict[str, Any] | None) -> list[tuple[str, str]]:
+def compare_units(
+    level: str, own: dict[str, Any] | None, other: dict[str, Any] | None, *, behind: bool
+) -> list[tuple[str, str]]:
+    """``behind`` is whether the token is the level's last."""
     if own is None or other is None:
         if own == other:
             return []
@@ -155,7 +165,8 @@ def compare_units(level: str, own: dict[str, Any] | None, other: dict[str, Any] 
     if (own["text"], own["idx"]) != (other["text"], other["idx"]):
         return [("difference", f"{level}: {own} and {other}")]
     if abs(own["prob"] - other["prob"]) > TOLERANCE:
-        return [("probabilities" if other["prob"] == other["idx"] else "difference", f"{level}: {own} and {other}")]
+        kind = "probabilities" if other["prob"] == other["idx"] else "edge" if behind else "difference"
+        return [(kind, f"{level}: {own} and {other}")]
     return []
 
 
