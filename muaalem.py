@@ -17,9 +17,9 @@ from .errors import QasrError
 from .recitation.groups import spans
 from .recitation.labels import PAD, SIFAT_TEXT
 from .recitation.levels import LEVELS, PHONEMES, SIFAT
-from .recitation.muaalem.alignment import tokens_of_groups
+from .recitation.muaalem.alignment import align, tokens_of_groups
 from .recitation.muaalem.explain import explain_for_terminal
-from .recitation.muaalem.types import MuaalemOutput, Sifa, SingleUnit, Unit
+from .recitation.muaalem.types import MuaalemOutput, Sifa, SingleUnit, Unit, value_of
 from .runtimes import Transcript, load
 
 __all__ = ["Muaalem", "MuaalemError", "MuaalemOutput", "Sifa", "SingleUnit", "Unit", "explain_for_terminal"]
@@ -94,11 +94,11 @@ class Muaalem:
             raise MuaalemError(f"reference {index}: {shown}: outside the model's alphabet{known}")
         if not sifat:
             raise MuaalemError(f"reference {index}: is empty")
-        groups = [_value(one, "phonemes") for one in sifat]
+        groups = [value_of(one, "phonemes") for one in sifat]
         ids = {}
         for level in SIFAT:
             tokens = self._vocabularies[level].tokens
-            values = [_value(one, level) for one in sifat]
+            values = [value_of(one, level) for one in sifat]
             unknown = [value for value in values if SIFAT_TEXT.get(value) not in tokens]
             if unknown:
                 raise MuaalemError(f"reference {index}: {level} is {unknown[0]!r}, which the model does not know")
@@ -151,14 +151,7 @@ def _agreeing(groups: Sequence[str], reference: Sequence[str]) -> int:
     """Groups of the reference that were recited in its order, letter for letter."""
     if len(groups) == len(reference):
         return sum(one[0] == other[0] for one, other in zip(groups, reference, strict=True))
-    from .recitation.muaalem.alignment import align
-
     partners = align([group[0] for group in groups], [group[0] for group in reference])
     return sum(
         partner is not None and groups[number][0] == reference[partner][0] for number, partner in enumerate(partners)
     )
-
-
-def _value(sifa: Any, name: str) -> str:
-    """A field of quran-transcript's sifat, which are objects or dicts."""
-    return str(sifa[name] if isinstance(sifa, Mapping) else getattr(sifa, name))

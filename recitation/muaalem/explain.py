@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from rich.text import Text
 from ...errors import MissingExtraError
 from ..labels import SIFAT_TEXT
 from ..levels import SIFAT
-from .types import Sifa
+from .types import Sifa, value_of
 
 Difference = tuple[int, str]
 """-1, 0 or 1 for text of the reference alone, of both, or of the recitation alone."""
@@ -70,7 +70,7 @@ def compare_sifat(sifat: Sequence[Sifa], expected: Sequence[Any], changes: Seque
     Groups that were expected and not recited have no row.
     """
     recited = [one.phonemes_group for one in sifat]
-    reference = [_value(one, "phonemes") for one in expected]
+    reference = [value_of(one, "phonemes") for one in expected]
     rows = []
     for pair in pair_groups(reference, recited, changes):
         if pair.recited is None:
@@ -82,11 +82,11 @@ def compare_sifat(sifat: Sequence[Sifa], expected: Sequence[Any], changes: Seque
             if group == own.phonemes_group or group[0] in MADD_LETTERS:
                 other = expected[pair.reference]
         row = {"tag": "insert" if other is None else "exact", "phonemes": own.phonemes_group}
-        row["exp_phonemes"] = "" if other is None else _value(other, "phonemes")
+        row["exp_phonemes"] = "" if other is None else value_of(other, "phonemes")
         for level in SIFAT:
             unit = getattr(own, level)
             row[level] = "None" if unit is None else unit.text
-            row[f"exp_{level}"] = "" if other is None else _value(other, level)
+            row[f"exp_{level}"] = "" if other is None else value_of(other, level)
         rows.append(row)
     return rows
 
@@ -154,8 +154,3 @@ def _merged(pairs: Sequence[Pair], reference: Sequence[str], recited: Sequence[s
 
 def _within(groups: Sequence[str], part: int | None, others: Sequence[str], whole: int | None) -> bool:
     return part is not None and whole is not None and groups[part] in others[whole]
-
-
-def _value(sifa: Any, name: str) -> str:
-    """A field of quran-transcript's sifat, which are objects or dicts."""
-    return str(sifa[name] if isinstance(sifa, Mapping) else getattr(sifa, name))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,3 +53,8 @@ class MuaalemOutput:
 
     phonemes: Unit
     sifat: list[Sifa]
+
+
+def value_of(sifa: Any, name: str) -> str:
+    """A field of quran-transcript's sifat, which are objects or dicts."""
+    return str(sifa[name] if isinstance(sifa, Mapping) else getattr(sifa, name))
