@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from ..errors import QasrError, first_line
+from ..sizes import parse_size
 
 OK, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -44,6 +45,14 @@ def checked(check: Callable[[str, Any], None]) -> Callable[[click.Context, click
         return value
 
     return callback
+
+
+def size_in_bytes(_context: click.Context, _option: click.Parameter, value: str | None) -> int | None:
+    """A callback for options that take a size, such as 1.5GB."""
+    try:
+        return None if value is None else parse_size(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 device_options = (

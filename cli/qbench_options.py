@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from ..sizes import parse_size
-from .common import device_options, together
+from .common import device_options, size_in_bytes, together
 
 
 class _List(click.ParamType[tuple[Any, ...]]):
@@ -25,13 +24,6 @@ class _List(click.ParamType[tuple[Any, ...]]):
             return tuple(self.kind(part.strip()) for part in str(value).split(","))
         except ValueError:
             self.fail(f"{value!r} is not a list of {self.name} separated by commas", param, context)
-
-
-def _bytes(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    try:
-        return None if value is None else parse_size(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 def _points(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -149,8 +141,10 @@ REPORT = click.option(
 LIMITS = together(
     [
         click.option("--recommend", is_flag=True, help="Recommend the fastest artifact within the limits."),
-        click.option("--max-rss", callback=_bytes, metavar="SIZE", help="Limit of peak memory, as 1GB or 800MiB."),
-        click.option("--max-size", callback=_bytes, metavar="SIZE", help="Limit of the size on disk."),
+        click.option(
+            "--max-rss", callback=size_in_bytes, metavar="SIZE", help="Limit of peak memory, as 1GB or 800MiB."
+        ),
+        click.option("--max-size", callback=size_in_bytes, metavar="SIZE", help="Limit of the size on disk."),
         click.option(
             "--max-per-delta",
             callback=_points,

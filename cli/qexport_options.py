@@ -12,15 +12,7 @@ import click
 from ..exporters import CalibrationRequest, MixingRequest, QuantizationRequest, Request, VerificationRequest
 from ..exporters.tensorrt.options import TensorRTOptions
 from ..quantizers import OBSERVERS
-from ..sizes import parse_size
-from .common import group_size_option, together
-
-
-def _size(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    try:
-        return None if value is None else parse_size(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+from .common import group_size_option, size_in_bytes, together
 
 
 def _capability(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -97,7 +89,7 @@ _MIXING = (
     click.option(
         "--budget-size",
         "budget_bytes",
-        callback=_size,
+        callback=size_in_bytes,
         metavar="SIZE",
         help="…-mixed: the most accurate artifact that is not larger, as 300MB.",
     ),
@@ -142,7 +134,7 @@ _TENSORRT = (
     click.option(
         "--workspace",
         "workspace_bytes",
-        callback=_size,
+        callback=size_in_bytes,
         metavar="SIZE",
         help="Device memory beside the weights, as 4GB.",
     ),

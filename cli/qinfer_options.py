@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from ..audio import WINDOW_SECONDS
-from ..runtimes import PRECISIONS
 from ..runtimes.ctc.formats import FORMATS
-from ..runtimes.options import check_count, check_precision, check_seconds, check_window_seconds
+from ..runtimes.options import check_count, check_seconds
 from .common import checked, device_options
+from .load_options import no_cache_option, precision_option, window_option
 
 OPTIONS = (
     click.argument("audio", nargs=-1, required=True),
@@ -38,12 +37,7 @@ OPTIONS = (
         callback=checked(check_count),
         help="Batches at the same time, for engines that support it (ONNX Runtime, OpenVINO, TensorRT).",
     ),
-    click.option(
-        "--precision",
-        metavar="|".join(PRECISIONS),
-        callback=checked(lambda _, value: check_precision(value)),
-        help="Precision of float operators, for OpenVINO, hf-gptq and hf-awq.  [default: as exported]",
-    ),
+    precision_option,
     click.option(
         "--batch-seconds",
         type=float,
@@ -52,20 +46,13 @@ OPTIONS = (
         callback=checked(check_seconds),
         help="Audio of one batch, including padding.",
     ),
-    click.option(
-        "--window-seconds",
-        type=float,
-        default=WINDOW_SECONDS,
-        show_default=True,
-        callback=checked(lambda _, value: check_window_seconds(value)),
-        help="Longer audio is transcribed in windows of this length, from 2 to 60.",
-    ),
+    window_option,
     click.option("--no-verify", is_flag=True, help="Do not check the artifact's hashes."),
     click.option(
         "--trust-code",
         is_flag=True,
         help="Run code in the artifact (TorchScript, torch programs); it could do anything.",
     ),
-    click.option("--no-cache", is_flag=True, help="Keep no compiled model for the next start (OpenVINO)."),
+    no_cache_option,
 )
 """In the order in which help lists them."""

@@ -6,19 +6,9 @@ from pathlib import Path
 
 import click
 
-from ..audio import WINDOW_SECONDS
-from ..runtimes import PRECISIONS
-from ..runtimes.options import check_count, check_precision, check_window_seconds
-from ..sizes import parse_size
-from .common import checked, device_options
-
-
-def _bytes(_context: click.Context, _option: click.Parameter, value: str) -> int:
-    try:
-        return parse_size(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
+from ..runtimes.options import check_count
+from .common import checked, device_options, size_in_bytes
+from .load_options import no_cache_option, precision_option, window_option
 
 _SECONDS = click.FloatRange(min=0, min_open=True)
 
@@ -33,7 +23,12 @@ OPTIONS = (
         "--cors", "origins", multiple=True, metavar="ORIGIN", help="Web origin that may call; repeat it, or * for all."
     ),
     click.option(
-        "--max-upload", default="100MB", show_default=True, callback=_bytes, metavar="SIZE", help="Largest request."
+        "--max-upload",
+        default="100MB",
+        show_default=True,
+        callback=size_in_bytes,
+        metavar="SIZE",
+        help="Largest request.",
     ),
     click.option(
         "--max-recording", type=_SECONDS, default=7200.0, show_default=True, help="Longest recording, in seconds."
@@ -75,20 +70,8 @@ OPTIONS = (
     click.option(
         "--batch-seconds", type=_SECONDS, default=30.0, show_default=True, help="Audio of one batch, with padding."
     ),
-    click.option(
-        "--precision",
-        metavar="|".join(PRECISIONS),
-        callback=checked(lambda _, value: check_precision(value)),
-        help="Precision of float operators, for OpenVINO, hf-gptq and hf-awq.  [default: as exported]",
-    ),
-    click.option(
-        "--window-seconds",
-        type=float,
-        default=WINDOW_SECONDS,
-        show_default=True,
-        callback=checked(lambda _, value: check_window_seconds(value)),
-        help="Longer audio is transcribed in windows of this length, from 2 to 60.",
-    ),
+    precision_option,
+    window_option,
     click.option(
         "--stall-seconds",
         type=_SECONDS,
@@ -117,6 +100,6 @@ OPTIONS = (
         is_flag=True,
         help="Run code in the artifacts (TorchScript, torch programs); it could do anything.",
     ),
-    click.option("--no-cache", is_flag=True, help="Keep no compiled model for the next start (OpenVINO)."),
+    no_cache_option,
 )
 """In the order in which help lists them."""
